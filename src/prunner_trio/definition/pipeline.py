@@ -1,0 +1,116 @@
+"""What a pipeline is once its file has been read and found good: plain values."""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+import attrs
+
+__all__ = ["DEFAULT_KILL_TIMEOUT", "ON_ERROR", "Definitions", "PipelineDef", "QueueStrategy", "TaskDef"]
+
+DEFAULT_KILL_TIMEOUT = 2.0
+"""Seconds from the first signal of a stop to SIGKILL; prunner's value."""
+
+ON_ERROR = "on_error"
+"""The name under which the handler of a failed job appears among its tasks."""
+
+
+class QueueStrategy(StrEnum):
+    """What happens to a new job when the wait list is full."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+    PARTITIONED_REPLACE = "partitioned_replace"
+
+
+@attrs.frozen
+class TaskDef:
+    """One task of a pipeline.
+
+    Attributes:
+        script: the entries, each a template and then shell text.
+        env: values are texts as written in the file.
+        shell: program that runs the script, for example `bash`, `sh` or `/bin/zsh`; None: see `PipelineDef.shell`.
+        timeout: seconds; None: no limit.
+        kill_timeout: seconds; None: that of the pipeline.
+    """
+
+    name: str
+    script: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    allow_failure: bool = False
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    shell: str | None = None
+    timeout: float | None = None
+    kill_timeout: float | None = None
+
+
+@attrs.frozen
+class PipelineDef:
+    """One pipeline.
+
+    Attributes:
+        tasks: in topological order, by name (as text) among those that are free at the same time; without cycles.
+        queue_limit: waiting jobs at most; None: no limit.
+        queue_partition_limit: waiting jobs of one partition at most; set exactly for `partitioned_replace`.
+        start_delay: seconds that every job waits first.
+        retention_period: seconds since creation after which a finished job goes; 0: for ever.
+        retention_count: finished jobs to keep; 0: all.
+        on_error: the handler, named `on_error`; None if there is none.
+        shell: default of its tasks; None: bash where there is one, else sh.
+        timeout: seconds for the whole job, from its start; None: no limit.
+        kill_timeout: seconds from the first signal of a stop to SIGKILL; None: the runner's own
+            (2 s unless told otherwise). 0: SIGKILL at once.
+        file: where it was read.
+    """
+
+    name: str
+    tasks: tuple[TaskDef, ...] = ()
+    concurrency: int = 1
+    queue_limit: int | None = None
+    queue_strategy: QueueStrategy = QueueStrategy.APPEND
+    queue_partition_limit: int | None = None
+    start_delay: float = 0.0
+    continue_running_tasks_after_failure: bool = False
+    retention_period: float = 0.0
+    retention_count: int = 0
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    on_error: TaskDef | None = None
+    shell: str | None = None
+    timeout: float | None = None
+    kill_timeout: float | None = None
+    file: str = ""
+
+
+@attrs.frozen
+class Definitions:
+    """All pipelines that are known at one time, by name.
+
+    Attributes:
+        pipelines: sorted by name.
+        files: the files that were read, sorted.
+    """
+
+    pipelines: Mapping[str, PipelineDef] = attrs.field(factory=dict)
+    files: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *pipelines: PipelineDef) -> "Definitions":
+        """Make definitions in Python, without a file.
+
+        Raises:
+            ValueError: two of them have the same name.
+        """
+        by_name = {pipeline.name: pipeline for pipeline in sorted(pipelines, key=lambda p: p.name)}
+        if len(by_name) != len(pipelines):
+            raise ValueError("two pipelines have the same name")
+        return cls(by_name)
+
+    def get(self, name: str) -> PipelineDef | None:
+        """Return the pipeline of that name, if there is one."""
+        return self.pipelines.get(name)
+
+    def __iter__(self) -> Iterator[PipelineDef]:
+        return iter(self.pipelines.values())
+
+    def __len__(self) -> int:
+        return len(self.pipelines)

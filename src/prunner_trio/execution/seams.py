@@ -1,0 +1,257 @@
+"""What the engine needs from the world, as protocols; adapters and fakes implement them.
+
+The engine is the only caller. Each method says whether it is a checkpoint (async ones are) and what it may raise;
+an adapter maps foreign exceptions to these at its own edge.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import attrs
+
+from prunner_trio.definition.pipeline import PipelineDef
+from prunner_trio.model import JobId, JobView, TaskView
+
+__all__ = [
+    "Change",
+    "Command",
+    "Expired",
+    "JobAdded",
+    "JobChanged",
+    "JobsRemoved",
+    "Journal",
+    "Launcher",
+    "OutputStore",
+    "Proc",
+    "SavedJob",
+    "Stream",
+    "TaskChanged",
+    "TaskOutput",
+    "Ticket",
+]
+
+
+class Stream(StrEnum):
+    """The two outputs of a task."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+# ------------------------------------------------------------------------------------------------------- processes
+
+
+@attrs.frozen
+class Command:
+    """What to execute.
+
+    Attributes:
+        argv: program and arguments; the program is looked up on the PATH of the task's own environment.
+        cwd: an absolute path.
+        script: if set, the launcher makes this text readable under a path that no other user can read, and appends
+            that path to `argv`. The text appears in no process list.
+        fallback: executed instead when the program of `argv` is not found or cannot be executed, so that the message
+            and the status are those of a shell.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    script: str | None = attrs.field(default=None, repr=False)
+    fallback: "Command | None" = None
+
+
+class Proc(Protocol):
+    """A task's processes, as one tree."""
+
+    @property
+    def pid(self) -> int:
+        """The leader's process id, for messages."""
+        ...
+
+    async def wait(self) -> int:
+        """Return the leader's exit status: 0 to 255, or -n when signal n ended it. One waiter at a time."""
+        ...
+
+    def signal_tree(self, sig: int) -> None:
+        """Send a signal to everybody in the tree. Nobody there, or no permission, is not an error.
+
+        SIGINT is the gentlest step: a process that ignores it gets SIGTERM instead.
+        """
+        ...
+
+    async def wait_gone(self) -> None:
+        """Return when no process of the tree is alive; at once if that is so already."""
+        ...
+
+    def close(self) -> None:
+        """Reap, close descriptors, remove what the launcher made. Called exactly once, after everything else."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts processes."""
+
+    async def launch(self, command: Command, env: Mapping[str, str], output: "TaskOutput") -> Proc:
+        """Start `command` with exactly the environment `env`, an empty stdin, and its output in `output`.
+
+        Either returns a `Proc` that the caller now owns, or raises (`LaunchError`, `Cancelled`) with nothing left
+        behind.
+        """
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------------- output
+
+
+class TaskOutput(Protocol):
+    """Where one task writes; open from just before its launch until its end."""
+
+    def fileno(self, stream: Stream) -> int:
+        """Return a descriptor, opened for appending, that a child can inherit."""
+        ...
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Append something that the runner itself has to say; best effort, never raises ``OSError``."""
+        ...
+
+    def close(self) -> None:
+        """Close the runner's descriptors; may be called twice."""
+        ...
+
+
+class OutputStore(Protocol):
+    """The logs of all tasks."""
+
+    def open(self, job_id: JobId, task: str) -> TaskOutput:
+        """Create the files of a task. Raises `LaunchError` with the reason and the path."""
+        ...
+
+    async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`; fewer at the end, none if there is no such file."""
+        ...
+
+    async def size(self, job_id: JobId, task: str, stream: Stream) -> int:
+        """Return the number of bytes written so far; 0 if there is no such file."""
+        ...
+
+    async def remove(self, job_ids: Sequence[JobId]) -> None:
+        """Delete all logs of these jobs; those that are gone already are fine, problems are logged."""
+        ...
+
+
+# ----------------------------------------------------------------------------------------------------------- store
+
+Ticket = int
+"""Names one recorded change; grows with every change."""
+
+
+@attrs.frozen
+class JobAdded:
+    """A new job, with the definition that it keeps for life.
+
+    Attributes:
+        evicted: jobs whose places it takes, as they will be: `canceled`. Saved in the same transaction.
+    """
+
+    job: JobView
+    definition: PipelineDef
+    evicted: tuple[JobView, ...] = ()
+
+
+@attrs.frozen
+class JobChanged:
+    """A job's own fields changed; its tasks are not looked at."""
+
+    job: JobView
+
+
+@attrs.frozen
+class TaskChanged:
+    """One task changed (or, for `on_error`, came to be) at this position in the job's list."""
+
+    job_id: JobId
+    position: int
+    task: TaskView
+
+
+@attrs.frozen
+class JobsRemoved:
+    """Retention deletes these jobs."""
+
+    job_ids: tuple[JobId, ...]
+
+
+Change = JobAdded | JobChanged | TaskChanged | JobsRemoved
+
+
+@attrs.frozen
+class SavedJob:
+    """A job as the store has it. `job.tasks` holds all tasks, those never touched as `waiting`."""
+
+    job: JobView
+    definition: PipelineDef
+
+
+@attrs.frozen
+class Expired:
+    """Finished jobs of one pipeline that retention may delete, and when to look again.
+
+    Attributes:
+        job_ids: those to delete now.
+        oldest: creation time of the oldest finished job that stays; None if none stays.
+    """
+
+    job_ids: tuple[JobId, ...]
+    oldest: float | None
+
+
+class Journal(Protocol):
+    """Keeps jobs over a restart."""
+
+    def record(self, change: Change) -> Ticket:
+        """Take a change into the open batch. Never blocks, never raises.
+
+        Changes reach the disk in the order in which they were recorded. One that cannot be written: a `JobAdded` is
+        given up (see `committed`), all others are kept and tried again.
+        """
+        ...
+
+    async def committed(self, ticket: Ticket) -> None:
+        """Return when the change, and all before it, would survive a power cut.
+
+        For anything but a `JobAdded` this waits as long as the store cannot write.
+
+        Raises:
+            StoreError: the change is a `JobAdded` that could not be written and never will be, or the journal closed.
+        """
+        ...
+
+    async def unfinished(self) -> Sequence[SavedJob]:
+        """Return the jobs that are not final, by number: the work of the last daemon that is still to be done."""
+        ...
+
+    async def last_number(self) -> int:
+        """Return the highest number ever given to a job; 0 if there was none."""
+        ...
+
+    async def find(self, job_id: JobId) -> SavedJob | None:
+        """Return a job, if the store has it. Raises `StoreError`."""
+        ...
+
+    async def jobs(self, *, pipeline: str | None, before: int | None, limit: int) -> Sequence[JobView]:
+        """Return finished and unfinished jobs, newest first, with numbers below `before`. Raises `StoreError`."""
+        ...
+
+    async def pipelines(self) -> Sequence[str]:
+        """Return the names of all pipelines that have finished jobs. Raises `StoreError`."""
+        ...
+
+    async def expired(
+        self, pipeline: str, *, keep: int | None, created_before: float | None, ended_before: float | None = None
+    ) -> Expired:
+        """Select finished jobs of a pipeline: beyond the newest `keep`, or created before, or ended before a time.
+
+        A None switches its condition off. Raises `StoreError`.
+        """
+        ...

@@ -1,0 +1,128 @@
+"""What the outside may know of jobs and tasks: immutable values, without behavior of their own.
+
+All points in time are wall time in seconds since the epoch (UTC); durations are seconds.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NewType
+
+import attrs
+
+from prunner_trio.model.states import State
+
+__all__ = ["JobId", "JobView", "PipelineView", "StopReason", "StopRequest", "TaskView"]
+
+JobId = NewType("JobId", str)
+"""A UUID in its usual form: lower case, with dashes."""
+
+
+class StopReason(StrEnum):
+    """Why a job was told to stop."""
+
+    USER = "user"
+    """Somebody canceled it."""
+    FAIL_FAST = "fail_fast"
+    """One of its tasks failed."""
+    TIMEOUT = "timeout"
+    """The pipeline's own `timeout` has passed."""
+    REPLACED = "replaced"
+    """A newer job took its place in the wait list."""
+    REFUSED = "refused"
+    """Its variables cannot be used (prunner accepts such a job and cancels it at once)."""
+    NOT_SAVED = "not_saved"
+    """The store could not write it, so it was never accepted."""
+    SHUTDOWN = "shutdown"
+    """The runner, or the program that embeds it, ends."""
+    INTERRUPTED = "interrupted"
+    """The daemon died while the job was running."""
+    INTERNAL = "internal"
+    """A defect of the runner."""
+
+
+@attrs.frozen
+class StopRequest:
+    """The record of a stop, written before anything is canceled.
+
+    Attributes:
+        reason: the first reason stays; later requests can only hurry it.
+        at: wall time.
+        by: the user who asked, or the task that failed; may be empty.
+    """
+
+    reason: StopReason
+    at: float
+    by: str = ""
+
+
+@attrs.frozen
+class TaskView:
+    """A task at one moment.
+
+    Attributes:
+        exit_code: 0 before the end and after success; 128 + n for signal n; -1 if no process gave one.
+        reason: why the state is what it is: `exit status 3`, `needs 'build', which is error`; empty if obvious.
+        allow_failure: an `error` of this task counts as passed.
+    """
+
+    name: str
+    state: State = State.WAITING
+    depends_on: tuple[str, ...] = ()
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int = 0
+    reason: str = ""
+    allow_failure: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether this task makes its job fail."""
+        return self.state is State.ERROR and not self.allow_failure
+
+
+@attrs.frozen
+class JobView:
+    """A job at one moment.
+
+    Attributes:
+        number: counts up by one per accepted job; newer jobs have higher numbers.
+        tasks: in topological order, by name among equals; `on_error` last once it has been needed.
+        not_before: the job may not start before this time (`start_delay`).
+        stop: the first stop request, if any.
+        error: the text of the first failure; empty if there was none.
+    """
+
+    id: JobId
+    number: int
+    pipeline: str
+    state: State
+    tasks: tuple[TaskView, ...]
+    created: float
+    started: float | None = None
+    ended: float | None = None
+    not_before: float = 0.0
+    variables: Mapping[str, object] = attrs.field(factory=dict)
+    user: str = ""
+    partition: str = ""
+    stop: StopRequest | None = None
+    error: str = ""
+
+    def task(self, name: str) -> TaskView | None:
+        """Return the task of that name, if the job has one."""
+        return next((task for task in self.tasks if task.name == name), None)
+
+
+@attrs.frozen
+class PipelineView:
+    """A pipeline of the current definitions.
+
+    Attributes:
+        schedulable: a new job would be accepted now.
+        running: a job of it has started and is not over.
+        waiting: how many jobs are on its wait list.
+    """
+
+    name: str
+    schedulable: bool
+    running: bool
+    waiting: int
