@@ -1,0 +1,208 @@
+"""The stages of scripts/test: run all, show their output as it comes, add up at the end. Standard library only."""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+TALLY = re.compile(r"^(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s")
+"""pytest's last line, with or without its frame: `12 passed, 1 xfailed in 3.21s`."""
+
+STOP_SECONDS = 20.0
+BAD = ("failed", "error", "errors")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        limit: seconds after which it has failed; a hanging test must not hang the whole run.
+        pytest: it is a run of pytest, so it gets the extra arguments, and its tests are counted.
+    """
+
+    name: str
+    about: str
+    command: tuple[str, ...]
+    limit: float = 120
+    pytest: bool = False
+
+
+@dataclass
+class Result:
+    """How a stage went."""
+
+    stage: Stage
+    status: int
+    seconds: float
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def good(self) -> bool:
+        return self.status == 0
+
+    @property
+    def summary(self) -> str:
+        if self.counts:
+            return ", ".join(f"{number} {word}" for word, number in self.counts.items())
+        return "ok" if self.good else "failed"
+
+
+def python(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *words)
+
+
+STAGES = (
+    Stage("ruff", "mistakes that a linter sees", (str(BIN / "ruff"), "check", ".")),
+    Stage("format", "one way to lay out code", (str(BIN / "ruff"), "format", "--check", ".")),
+    Stage("types", "mypy, strict", python("mypy", "--strict", "src", "scripts/lib")),
+    Stage("layering", "imports point one way", python("pytest", "tests/pure/test_layering.py"), pytest=True),
+    Stage(
+        "unit",
+        "the pure and the virtual layer: no processes, no waiting",
+        python("pytest", "tests/pure", "tests/virtual", "--ignore=tests/pure/test_layering.py"),
+        pytest=True,
+    ),
+    Stage(
+        "real",
+        "real processes, sockets, files and daemons",
+        python("pytest", "tests/real", "tests/whole"),
+        limit=240,
+        pytest=True,
+    ),
+    Stage(
+        "conformance",
+        "the installed command as a drop-in for prunner, on both cores",
+        python("pytest", "tests/conformance", "-n", "2"),
+        limit=480,
+        pytest=True,
+    ),
+)
+
+
+def run(stage: Stage, extra: list[str]) -> Result:
+    """Run a stage, passing on each line of its output; it and all its children end with it."""
+    command = [*stage.command, *(extra if stage.pytest else [])]
+    print(f"\n--- {stage.name}: {stage.about}", flush=True)
+    print("$ " + " ".join(Path(word).name if word.startswith(str(BIN)) else word for word in command), flush=True)
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    late = threading.Event()
+
+    def too_late() -> None:
+        late.set()
+        stop(process)
+
+    timer = threading.Timer(stage.limit, too_late)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if stage.pytest and (found := TALLY.match(line)):
+                counts = Counter({word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", found[1])})
+        status = process.wait()
+    finally:
+        timer.cancel()
+        stop(process)
+    if late.is_set():
+        print(f"{stage.name} took longer than {stage.limit:g} s and was stopped", flush=True)
+    return Result(stage, status or int(late.is_set()), time.monotonic() - began, counts)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a stage that still runs, giving it time to end the daemons it has started; nothing of its group stays."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a stage: the tests are about the installed command, with its own settings."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PRUNNER_")}
+    env["PATH"] = f"{BIN}{os.pathsep}{env.get('PATH', os.defpath)}"
+    env.setdefault("CONFORMANCE_PATIENCE", "3")
+    return env
+
+
+def report(results: list[Result]) -> int:
+    """Print the summary, its last line in the words of pytest; return the exit status."""
+    print("\n--- summary", flush=True)
+    passed = failed = 0
+    for result in results:
+        mark = "ok  " if result.good else "FAIL"
+        print(f"{mark} {result.stage.name:<12} {result.seconds:6.1f} s  {result.summary}")
+        bad = sum(result.counts[word] for word in BAD)
+        passed += result.counts["passed"] if result.stage.pytest else int(result.good)
+        failed += bad or int(not result.good)
+    print(f"     {'all':<12} {sum(result.seconds for result in results):6.1f} s")
+    print("\nTests, and each of the other stages as one:")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def parse() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Makes .venv and installs into it if that has to be done, then runs these stages, all of them\n"
+        "even if one fails, and ends with status 1 if any did:\n\n"
+        + "\n".join(f"  {stage.name:<12} {stage.about}" for stage in STAGES),
+        epilog="Arguments behind -- go to pytest: scripts/test --only unit -- -k cancel -x\n"
+        "CONFORMANCE_PATIENCE=6 makes all deadlines of the conformance suite six times as long (3 by default).\n"
+        "PYTHON=/path/to/python chooses the Python (3.11 to 3.13) for a .venv that is not there yet.",
+    )
+    parser.add_argument("--fast", action="store_true", help="leave out the conformance suite")
+    parser.add_argument(
+        "--only", action="append", choices=[stage.name for stage in STAGES], help="run this stage; may be repeated"
+    )
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    return parser.parse_args(words[:cut]), words[cut + 1 :]
+
+
+def main() -> int:
+    arguments, extra = parse()
+    chosen = [
+        stage
+        for stage in STAGES
+        if (not arguments.only or stage.name in arguments.only) and not (arguments.fast and stage.name == "conformance")
+    ]
+    results: list[Result] = []
+    try:
+        for stage in chosen:
+            results.append(run(stage, extra))
+    except KeyboardInterrupt:
+        print("\ninterrupted", flush=True)
+        report(results)
+        return 130
+    return report(results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
