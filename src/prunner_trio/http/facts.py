@@ -1,0 +1,107 @@
+"""A request and its answer as plain values, whatever stands between us and the socket."""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from urllib.parse import parse_qsl
+
+import attrs
+
+__all__ = ["Answer", "BodyTooLarge", "ClientGone", "Header", "Request", "error", "json_answer", "plain", "to_json"]
+
+Header = tuple[bytes, bytes]
+"""Name in lower case, and value."""
+
+_NO_STORE: Header = (b"cache-control", b"no-store")
+_NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
+_JSON: Header = (b"content-type", b"application/json")
+_PLAIN: Header = (b"content-type", b"text/plain; charset=utf-8")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+class BodyTooLarge(Exception):
+    """The body of a request has more bytes than we read."""
+
+
+class ClientGone(Exception):
+    """The client went away before its request was complete; nobody waits for an answer."""
+
+
+@attrs.frozen
+class Request:
+    """What a client asks.
+
+    Attributes:
+        path: percent-decoded.
+        query: as sent, without the question mark.
+        headers: names in lower case.
+        body: reads the whole body; may be called once. Raises `BodyTooLarge` or `ClientGone`.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: Sequence[Header]
+    body: Callable[[], Awaitable[bytes]]
+
+    def header(self, name: bytes) -> str:
+        """Return the first header of that (lower-case) name, or an empty text."""
+        return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
+
+    def parameters(self) -> dict[str, str]:
+        """Return the query's parameters; of equal names the first counts, as in Go."""
+        pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
+        return dict(reversed(pairs))
+
+
+@attrs.frozen
+class Answer:
+    """What a client gets.
+
+    Attributes:
+        body: all of it, in one or several chunks; or a stream of unknown length, which whoever sends it closes.
+    """
+
+    status: int
+    body: tuple[bytes, ...] | AsyncGenerator[bytes, None] = ()
+    headers: tuple[Header, ...] = (_NO_STORE,)
+
+    def all_headers(self) -> list[Header]:
+        """Return the headers with those that every answer has, and the length if it is known."""
+        headers = [*self.headers, _NO_SNIFF]
+        if isinstance(self.body, tuple) and self.status != 304:
+            headers.append((b"content-length", b"%d" % sum(map(len, self.body))))
+        return headers
+
+
+def to_json(value: object) -> bytes:
+    """Encode as compact JSON in UTF-8; half a surrogate pair, which has no encoding, becomes U+FFFD.
+
+    Raises:
+        TypeError, ValueError: not a JSON value; NaN and infinity are none.
+    """
+    text = _encode(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def json_answer(
+    body: bytes | tuple[bytes, ...] | AsyncGenerator[bytes, None],
+    *,
+    status: int = 200,
+    caching: Header = _NO_STORE,
+    headers: tuple[Header, ...] = (),
+) -> Answer:
+    """Return an answer whose body is JSON already; the newline at its end is the caller's."""
+    return Answer(status, (body,) if isinstance(body, bytes) else body, (_JSON, caching, *headers))
+
+
+def error(status: int, message: str) -> Answer:
+    """Return a refusal in the form of all refusals: ``{"error": "…"}``."""
+    return json_answer(to_json({"error": message}) + b"\n", status=status)
+
+
+def plain(status: int, text: str) -> Answer:
+    """Return a line of text."""
+    return Answer(status, (text.encode() + b"\n",), (_PLAIN, _NO_STORE))

@@ -1,0 +1,231 @@
+"""The bytes of the job listing, kept ready: clients poll it every few seconds, with all jobs ever kept in it.
+
+The jobs are kept in blocks of consecutive numbers. A change touches one block; the others stay as they are, each one
+piece of bytes that is sent as it is. A job that is over lives here only as its JSON.
+"""
+
+import hashlib
+import secrets
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+
+import attrs
+import trio
+
+from prunner_trio.http.facts import Answer, Request, json_answer
+from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.wire import encode_job, encode_pipelines
+from prunner_trio.model import Event, EventKind, JobId, JobView
+
+__all__ = ["Listing"]
+
+_JOBS_PER_BLOCK = 256
+_PAGE = 500
+_CHUNK = 131_072
+
+
+@attrs.define(eq=False)
+class _Block:
+    """Jobs of neighboring numbers, newest first.
+
+    Either open: `jobs` holds each as its view (not encoded yet) or its bytes. Or sealed, when all of them are over:
+    `jobs` is empty, and only `text` is left, in which job number `numbers[i]` ends at `ends[i]`.
+    """
+
+    jobs: dict[int, JobView | bytes] = attrs.field(factory=dict)
+    live: set[int] = attrs.field(factory=set)
+    text: bytes | None = None
+    numbers: array[int] = attrs.field(factory=lambda: array("Q"))
+    ends: array[int] = attrs.field(factory=lambda: array("Q"))
+
+    def put(self, job: JobView) -> None:
+        """Add or replace a job."""
+        self._open()
+        if job.state.final:
+            self.live.discard(job.number)
+            self.jobs[job.number] = encode_job(job)
+        else:
+            self.live.add(job.number)
+            self.jobs[job.number] = job
+
+    def remove(self, number: int) -> None:
+        """Forget a job, if it is here."""
+        self._open()
+        self.jobs.pop(number, None)
+        self.live.discard(number)
+
+    def get(self, number: int) -> bytes:
+        """Return the JSON of a job that is here."""
+        if not self.jobs and self.text is not None:
+            index = self.numbers.index(number)
+            return self.text[self._start(index) : self.ends[index]]
+        job = self.jobs[number]
+        if isinstance(job, JobView):
+            job = self.jobs[number] = encode_job(job)
+        return job
+
+    def render(self) -> bytes:
+        """Return the JSON of all jobs, a comma in front of each."""
+        if self.text is None:
+            order = sorted(self.jobs, reverse=True)
+            pieces = [self.get(number) for number in order]
+            self.text = b"".join([b"," + piece for piece in pieces])
+            if not self.live:
+                self._seal(order, pieces)
+        return self.text
+
+    def _seal(self, order: list[int], pieces: list[bytes]) -> None:
+        end = 0
+        for number, piece in zip(order, pieces, strict=True):
+            end += 1 + len(piece)
+            self.numbers.append(number)
+            self.ends.append(end)
+        self.jobs = {}
+
+    def _open(self) -> None:
+        if self.text is not None and not self.jobs:
+            self.jobs = {
+                number: self.text[self._start(index) : self.ends[index]] for index, number in enumerate(self.numbers)
+            }
+            self.numbers, self.ends = array("Q"), array("Q")
+        self.text = None
+
+    def _start(self, index: int) -> int:
+        return (self.ends[index - 1] if index else 0) + 1
+
+
+class Listing:
+    """All jobs of a runner, live and kept, as JSON, newest first.
+
+    Follows the runner's events from its `start` on.
+    """
+
+    def __init__(self, runner: RunnerPort) -> None:
+        """Make an empty listing; it fills itself at its first `start`."""
+        self._runner = runner
+        self._blocks: dict[int, _Block] = {}
+        self._numbers: dict[JobId, int] = {}
+        self._watch: ExitStack | None = None
+        self._loading = trio.Lock()
+        self._loaded = False
+        self._removed: set[JobId] = set()
+        self._epoch = secrets.token_hex(4)
+        self._version = 0
+
+    async def start(self) -> None:
+        """Watch the runner and read the jobs that it keeps; does nothing the second time.
+
+        A checkpoint only while there is something to read. If it fails or is canceled half-way, it may be called again.
+
+        Raises:
+            StoreError: the kept jobs cannot be read.
+        """
+        if self._loaded:
+            return
+        async with self._loading:
+            if not self._loaded:
+                self._follow()
+                await self._load()
+
+    def stop(self) -> None:
+        """Stop watching, and forget everything; `start` begins anew."""
+        if self._watch is not None:
+            self._watch.close()
+        self._watch, self._loaded = None, False
+        self._blocks, self._numbers, self._removed = {}, {}, set()
+
+    def job(self, job_id: JobId) -> bytes | None:
+        """Return the JSON of a job without a newline, or None if the listing does not (yet) have it."""
+        number = self._numbers.get(job_id)
+        return None if number is None else self._blocks[number // _JOBS_PER_BLOCK].get(number)
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer ``GET /pipelines/jobs``.
+
+        The tag of the answer changes with every event, so a client that sends it back gets a short 304 when nothing
+        happened.
+
+        Raises:
+            StoreError: see `start`.
+        """
+        await self.start()
+        head = b'{"pipelines":' + encode_pipelines(self._runner.pipelines()) + b',"jobs":['
+        # The version is taken first: should a job change while blocks are encoded, the tag is too old, never too new.
+        digest = hashlib.blake2b(head, digest_size=8).hexdigest()
+        tag = f'"{self._epoch}-{self._version}-{digest}"'
+        caching = (b"cache-control", b"private, no-cache")
+        headers = ((b"etag", tag.encode()),)
+        if tag in request.header(b"if-none-match"):
+            return Answer(304, headers=(caching, *headers))
+        return json_answer(tuple(_chunks(head, await self._texts())), caching=caching, headers=headers)
+
+    def note(self, event: Event, job: JobView) -> None:
+        """Take over what an event changed."""
+        self._version += 1
+        if event.kind is EventKind.REMOVED:
+            self._remove(job)
+        else:
+            self._put(job)
+
+    def _follow(self) -> None:
+        if self._watch is None:
+            with ExitStack() as stack:
+                stack.enter_context(self._runner.observe(self.note))
+                self._watch = stack.pop_all()
+            for job in self._runner.live():
+                self._put(job)
+
+    async def _load(self) -> None:
+        before: int | None = None
+        while page := await self._runner.jobs(before=before, limit=_PAGE):
+            for job in page:
+                # What an event has told since is newer than what was read.
+                if job.id not in self._numbers and job.id not in self._removed:
+                    self._put(job)
+            before = page[-1].number
+        self._loaded = True
+        self._removed = set()
+        self._version += 1
+
+    def _put(self, job: JobView) -> None:
+        self._numbers[job.id] = job.number
+        self._blocks.setdefault(job.number // _JOBS_PER_BLOCK, _Block()).put(job)
+
+    def _remove(self, job: JobView) -> None:
+        if not self._loaded:
+            self._removed.add(job.id)
+        number = self._numbers.pop(job.id, None)
+        if number is None:
+            return
+        index = number // _JOBS_PER_BLOCK
+        block = self._blocks[index]
+        block.remove(number)
+        if not block.jobs:
+            del self._blocks[index]
+
+    async def _texts(self) -> list[bytes]:
+        texts = []
+        for index in sorted(self._blocks, reverse=True):
+            block = self._blocks.get(index)
+            if block is None:  # its last job was removed meanwhile
+                continue
+            if block.text is None:
+                texts.append(block.render())
+                await trio.lowlevel.checkpoint()
+            else:
+                texts.append(block.text)
+        return texts
+
+
+def _chunks(head: bytes, texts: list[bytes]) -> Iterator[bytes]:
+    pieces: Iterable[bytes] = (head, texts[0][1:], *texts[1:], b"]}\n") if texts else (head, b"]}\n")
+    gathered: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= _CHUNK:
+            yield b"".join(gathered)  # of a single piece this is no copy
+            gathered, size = [], 0
+    yield b"".join(gathered)

@@ -1,0 +1,72 @@
+"""What the HTTP API needs of a runner; the real one fits, and so does a fake."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from prunner_trio.execution.seams import OutputStore
+from prunner_trio.model import Event, JobId, JobView, PipelineView
+
+__all__ = ["JobPort", "RunnerPort"]
+
+
+class JobPort(Protocol):
+    """A job that is not over yet."""
+
+    @property
+    def id(self) -> JobId:
+        """Its name for ever."""
+        ...
+
+    def view(self) -> JobView:
+        """Return the job as it is now."""
+        ...
+
+
+class RunnerPort(Protocol):
+    """The public verbs of a runner that the API uses."""
+
+    @property
+    def output(self) -> OutputStore:
+        """The logs of all tasks."""
+        ...
+
+    def pipelines(self) -> Sequence[PipelineView]:
+        """Return the pipelines of the current definitions, sorted by name."""
+        ...
+
+    async def schedule(
+        self, pipeline: str, *, variables: Mapping[str, object] = ..., user: str = "", partition: str = ""
+    ) -> JobPort:
+        """Accept a job and return when it is on disk.
+
+        Raises:
+            PipelineNotFound, QueueFull, QueueDisabled, InvalidVariable, ShuttingDown, StoreError: it was not accepted.
+        """
+        ...
+
+    def cancel(self, job_id: JobId, *, by: str = "") -> None:
+        """Ask a job to stop. Raises `JobNotFound` if it is not waiting or running."""
+        ...
+
+    def job(self, job_id: JobId) -> JobPort | None:
+        """Return a job that is waiting or running."""
+        ...
+
+    def live(self) -> Iterator[JobView]:
+        """Return all jobs that are waiting or running."""
+        ...
+
+    async def find(self, job_id: JobId) -> JobView:
+        """Return a job, over or not. Raises `JobNotFound` or `StoreError`."""
+        ...
+
+    async def jobs(
+        self, *, pipeline: str | None = None, before: int | None = None, limit: int = 100
+    ) -> Sequence[JobView]:
+        """Return jobs, newest first, with numbers below `before`. Raises `StoreError`."""
+        ...
+
+    def observe(self, listener: Callable[[Event, JobView], None]) -> AbstractContextManager[None]:
+        """Call `listener` with every event, and the job as it is right after it, while the context is open."""
+        ...

@@ -1,0 +1,11 @@
+"""The HTTP server: Hypercorn's frame around a connection handler of our own; why, in ``docs/http-server.md``.
+
+It speaks ASGI to any app and knows nothing of pipelines. Whatever a client sends ends, at worst, that client's
+connection; whatever ends the server itself is logged, and it is started again on the same listening sockets.
+"""
+
+from prunner_trio.http.server._bind import bind
+from prunner_trio.http.server._limits import HttpLimits
+from prunner_trio.http.server._serve import serve_http
+
+__all__ = ["HttpLimits", "bind", "serve_http"]
