@@ -228,4 +228,5 @@ def _chunks(head: bytes, texts: list[bytes]) -> Iterator[bytes]:
         if size >= _CHUNK:
             yield b"".join(gathered)  # of a single piece this is no copy
             gathered, size = [], 0
-    yield b"".join(gathered)
+    if gathered:
+        yield b"".join(gathered)

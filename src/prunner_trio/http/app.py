@@ -1,0 +1,122 @@
+"""The web application: prunner's API in front, and Quart for everything else."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from prunner_trio.errors import StoreError
+from prunner_trio.http.auth import Gate
+from prunner_trio.http.bodies import MAX_BODY
+from prunner_trio.http.facts import Answer, Request, error, plain
+from prunner_trio.http.fast import ShortWay, too_large
+from prunner_trio.http.listing import Listing
+from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.views import Api, profile_text
+
+__all__ = ["create_app"]
+
+log = logging.getLogger(__name__)
+
+
+def create_app(
+    runner: RunnerPort,
+    *,
+    secret: str | bytes,
+    profiling: bool = False,
+    max_body: int = MAX_BODY,
+    now: Callable[[], float] = time.time,
+) -> QuartTrio:
+    """Make the application for one runner, to be served for as long as the runner runs.
+
+    The jobs that the runner keeps are read when the application is started, or else by the first request for the
+    listing; from then on it follows the runner's events.
+
+    Args:
+        secret: the key of the tokens; its bytes are used as they are.
+        profiling: show figures about the process under ``/debug/pprof/``, without a token.
+        max_body: bytes of a request's body; longer ones are answered with 413.
+        now: wall time in seconds, for the times of tokens.
+    """
+    app = QuartTrio("prunner_trio.http", static_folder=None)
+    app.url_map.merge_slashes = False  # a path with two slashes is unknown, not moved
+    # The server bounds each read and each write; a limit for a whole answer would cut long logs.
+    app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
+    listing = Listing(runner)
+    api = Api(runner, gate=Gate(secret, now=now), listing=listing)
+    _add_long_way(app, api, max_body)
+    _add_errors(app)
+    _add_life(app, listing)
+    if profiling:
+        _add_profiling(app)
+    app.asgi_app = ShortWay(api, otherwise=app.asgi_app, max_body=max_body)  # type: ignore[method-assign,assignment]
+    return app
+
+
+def _add_long_way(app: QuartTrio, api: Api, max_body: int) -> None:
+    async def body() -> bytes:
+        try:
+            data = await request.get_data(cache=False)
+        except RequestEntityTooLarge as exc:
+            raise too_large(max_body) from exc
+        return data if isinstance(data, bytes) else data.encode()
+
+    async def answer_what_is_ours() -> Response | None:
+        scope = request.scope
+        if not api.owns(scope["path"]):
+            return None
+        facts = Request(request.method, scope["path"], scope["query_string"], list(scope["headers"]), body)
+        return _response(await api.answer(facts))
+
+    # Before Quart's own routing, whose rules differ: it would offer HEAD and OPTIONS, and 404 before the token is seen.
+    app.before_request(answer_what_is_ours)
+
+
+def _add_errors(app: QuartTrio) -> None:
+    async def refuse(problem: HTTPException) -> Response:
+        if isinstance(problem, MethodNotAllowed):
+            allowed = ", ".join(sorted(problem.valid_methods or ()))
+            return _response(Answer(405, headers=((b"allow", allowed.encode()),)))
+        if problem.code == 404:
+            return _response(plain(404, "404 page not found"))
+        return _response(error(problem.code or 500, "Internal server error" if problem.code == 500 else problem.name))
+
+    app.register_error_handler(HTTPException, refuse)
+
+
+def _add_life(app: QuartTrio, listing: Listing) -> None:
+    async def warm_up() -> None:
+        try:
+            await listing.start()
+        except StoreError as exc:
+            log.warning("the kept jobs cannot be listed yet: %s", exc)
+
+    async def begin() -> None:
+        app.add_background_task(warm_up)
+
+    async def end() -> None:
+        listing.stop()
+
+    app.before_serving(begin)
+    app.after_serving(end)
+
+
+def _add_profiling(app: QuartTrio) -> None:
+    began = time.monotonic()
+
+    async def profile() -> Response:
+        return _response(plain(200, profile_text(time.monotonic() - began).rstrip()))
+
+    app.add_url_rule("/debug/pprof/", "profile", profile, methods=["GET"])
+
+
+def _response(answer: Answer) -> Response:
+    body = b"".join(answer.body) if isinstance(answer.body, tuple) else answer.body
+    response = Response(body, status=answer.status)
+    response.headers.clear()
+    for name, value in answer.all_headers():
+        response.headers.add(name.decode("ascii").title(), value.decode("latin-1"))
+    return response

@@ -1,0 +1,180 @@
+"""The routes of prunner's HTTP API.
+
+The order of the checks is prunner's too: the token, then whether the path exists, then the method.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
+
+from prunner_trio.errors import (
+    InvalidVariable,
+    JobAlreadyFinished,
+    JobNotFound,
+    PipelineNotFound,
+    QueueDisabled,
+    QueueFull,
+    ShuttingDown,
+    StoreError,
+    Unauthorized,
+)
+from prunner_trio.http.auth import Gate
+from prunner_trio.http.bodies import BadBody, read_schedule
+from prunner_trio.http.facts import Answer, BodyTooLarge, ClientGone, Request, error, json_answer, plain
+from prunner_trio.http.listing import Listing
+from prunner_trio.http.logs import BadRange, LogRange, logs_answer
+from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.wire import encode_job, encode_pipelines, parse_job_id, quote
+from prunner_trio.model import JobId, JobView, State
+
+__all__ = ["Api"]
+
+log = logging.getLogger(__name__)
+
+_Handler = Callable[[Request, str], Awaitable[Answer]]
+
+
+class _Refused(Exception):
+    """Ends a handler early with an answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+@attrs.frozen
+class _Route:
+    """The one method a path knows, and what it does for a user."""
+
+    method: str
+    handler: _Handler
+
+
+class Api:
+    """prunner's API over one runner."""
+
+    def __init__(self, runner: RunnerPort, *, gate: Gate, listing: Listing) -> None:
+        """Connect the routes; nothing is read yet."""
+        self._runner = runner
+        self._gate = gate
+        self._listing = listing
+        self._routes: Mapping[str, _Route] = {
+            "/pipelines": _Route("GET", self._pipelines),
+            "/pipelines/": _Route("GET", self._pipelines),
+            "/pipelines/jobs": _Route("GET", self._jobs),
+            "/pipelines/schedule": _Route("POST", self._schedule),
+            "/job/detail": _Route("GET", self._detail),
+            "/job/logs": _Route("GET", self._logs),
+            "/job/cancel": _Route("POST", self._cancel),
+        }
+
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Whether a path is in the part of the address space that asks for a token first."""
+        return path.startswith(("/pipelines/", "/job/")) or path in ("/pipelines", "/job")
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer a request to a path that is ours.
+
+        This is the boundary of a request: a defect of ours ends as a 500 and a traceback in the log, and nowhere else.
+
+        Raises:
+            ClientGone: nobody waits for the answer any more.
+        """
+        try:
+            user = self._gate.user(request)
+        except Unauthorized as exc:
+            return plain(401, str(exc))
+        route = self._routes.get(request.path)
+        if route is None:
+            return plain(404, "404 page not found")
+        if request.method != route.method:
+            return Answer(405, headers=((b"allow", route.method.encode()),))
+        return await self._handle(route.handler, request, user)
+
+    async def _handle(self, handler: _Handler, request: Request, user: str) -> Answer:
+        try:
+            return await handler(request, user)
+        except _Refused as refusal:
+            return refusal.answer
+        except JobNotFound:
+            return error(404, "Job not found")
+        except StoreError as exc:
+            return error(503, f"Error reading jobs: {exc}")
+        except ClientGone:
+            raise
+        except Exception:
+            # The request boundary. Without it, a server that knows less than we do would choose the answer.
+            log.exception("internal error in %s %s", request.method, request.path)
+            return error(500, "Internal server error")
+
+    async def _pipelines(self, request: Request, user: str) -> Answer:
+        return json_answer(b'{"pipelines":' + encode_pipelines(self._runner.pipelines()) + b"}\n")
+
+    async def _jobs(self, request: Request, user: str) -> Answer:
+        return await self._listing.answer(request)
+
+    async def _schedule(self, request: Request, user: str) -> Answer:
+        try:
+            asked = read_schedule(await request.body())
+        except BadBody as exc:
+            return error(400, f"Error decoding JSON: {exc}")
+        except BodyTooLarge as exc:
+            return error(413, str(exc))
+        try:
+            job = await self._runner.schedule(
+                asked.pipeline, variables=asked.variables, user=user, partition=asked.partition
+            )
+        except ShuttingDown:
+            return error(503, "Server is shutting down")
+        except PipelineNotFound as exc:
+            return error(400, f"Error scheduling pipeline: pipeline {quote(exc.name)} is not defined")
+        except (QueueFull, QueueDisabled, InvalidVariable) as exc:
+            return error(400, f"Error scheduling pipeline: {exc}")
+        except StoreError as exc:
+            return error(503, f"Error scheduling pipeline: the job could not be saved: {exc}")
+        return json_answer(b'{"jobId":"%s"}\n' % job.id.encode(), status=202)
+
+    async def _detail(self, request: Request, user: str) -> Answer:
+        job_id = _job_id(request.parameters())
+        text = self._listing.job(job_id)
+        if text is None:
+            text = encode_job(await self._find(job_id))
+        return json_answer(text + b"\n")
+
+    async def _logs(self, request: Request, user: str) -> Answer:
+        parameters = request.parameters()
+        job_id = _job_id(parameters)
+        name = parameters.get("task", "")
+        if not name:
+            return error(400, "Invalid task name")
+        try:
+            wanted = LogRange.of(parameters)
+        except BadRange as exc:
+            return error(400, f"Invalid range: {exc}")
+        task = (await self._find(job_id)).task(name)
+        if task is None:
+            return error(404, "Task not found")
+        return await logs_answer(self._runner.output, job_id, name, wanted, growing=not task.state.final)
+
+    async def _cancel(self, request: Request, user: str) -> Answer:
+        job_id = _job_id(request.parameters())
+        try:
+            self._runner.cancel(job_id, by=user)
+        except (JobNotFound, JobAlreadyFinished):
+            job = await self._runner.find(job_id)
+            if job.state is not State.CANCELED:
+                return error(500, "Error canceling job")
+        return json_answer(b"true\n")
+
+    async def _find(self, job_id: JobId) -> JobView:
+        live = self._runner.job(job_id)
+        return live.view() if live is not None else await self._runner.find(job_id)
+
+
+def _job_id(parameters: Mapping[str, str]) -> JobId:
+    job_id = parse_job_id(parameters.get("id", ""))
+    if job_id is None:
+        raise _Refused(error(400, "Invalid job id"))
+    return job_id
