@@ -12,6 +12,8 @@ DIFFERENCES = {
         "Q6: a cycle is an error in the file, shown at start and on reload",
     "test_definitions.py::test_lenient_files[unknown keys]":
         "Q5: an unknown key is an error with its place and a suggestion",
+    "test_failures.py::test_canceling_counts_as_failure_for_on_error":
+        "Q24: on_error is for failures; whoever cancels knows",
     "test_failures.py::test_status_of_tasks_behind_a_failure":
         "Q12: a task that a failure keeps from running is canceled",
     "test_scripts.py::test_text_for_an_unknown_program":

@@ -42,7 +42,11 @@ LAZY = frozenset({"cli", "daemon", *FACADE})
 
 # Libraries with one home, so that replacing one touches one room.
 HOMES = {
+    "cattrs": frozenset({"storage"}),
+    "dotenv": frozenset({"daemon"}),
+    "h11": frozenset({"http"}),
     "hypercorn": frozenset({"http"}),
+    "jwt": frozenset({"http", "daemon"}),
     "quart": frozenset({"http"}),
     "quart_trio": frozenset({"http"}),
     "sqlite3": frozenset({"storage"}),
