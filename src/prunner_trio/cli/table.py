@@ -1,0 +1,221 @@
+"""All flags and commands of the program, from which parsing and help are made."""
+
+from collections.abc import Callable
+
+from prunner_trio.cli.flags import Command, Flag, Kind, Program
+
+__all__ = ["PROGRAM"]
+
+
+def _positive_duration(text: str) -> float:
+    from prunner_trio.definition.duration import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as exc:
+        raise ValueError(f"{text!r} {exc}") from None
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is not more than 0s")
+    return seconds
+
+
+def _assignment(text: str) -> None:
+    name, equals, _ = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"{text!r} is not of the form name=value")
+
+
+def _json_assignment(text: str) -> None:
+    import json
+
+    _assignment(text)
+    name, _, value = text.partition("=")
+    try:
+        json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f"the value of {name!r} is not JSON: {exc}") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        if text not in choices:
+            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
+
+    return check
+
+
+_FILES = ("path", "pattern")
+_SECRET = ("config", "jwt-secret")
+
+PROGRAM = Program(
+    doc="runs pipelines of shell tasks and has an HTTP API",
+    flags=(
+        Flag("verbose", "log debug messages too", Kind.SWITCH, variable="PRUNNER_VERBOSE", short="v"),
+        Flag(
+            "enable-profiling",
+            "serve /debug/pprof/, without a token",
+            Kind.SWITCH,
+            variable="PRUNNER_ENABLE_PROFILING",
+        ),
+        Flag(
+            "disable-ansi",
+            "log in logfmt without colors, also on a terminal",
+            Kind.SWITCH,
+            variable="PRUNNER_DISABLE_ANSI",
+        ),
+        Flag(
+            "config",
+            "file with the secret; made with a random one if missing",
+            default=".prunner.yml",
+            variable="PRUNNER_CONFIG",
+            value="FILE",
+        ),
+        Flag(
+            "jwt-secret",
+            "secret for tokens, instead of the config file",
+            variable="PRUNNER_JWT_SECRET",
+            value="SECRET",
+        ),
+        Flag(
+            "data",
+            "directory for jobs and logs; made if missing",
+            default=".prunner",
+            variable="PRUNNER_DATA",
+            value="DIR",
+        ),
+        Flag(
+            "pattern",
+            "which files below --path define pipelines",
+            default="**/pipelines.{yml,yaml}",
+            variable="PRUNNER_PATTERN",
+            value="GLOB",
+        ),
+        Flag("path", "where to look for them", default=".", variable="PRUNNER_PATH", value="DIR"),
+        Flag(
+            "address",
+            "host:port to listen on; :9009 means all interfaces",
+            default="localhost:9009",
+            variable="PRUNNER_ADDRESS",
+        ),
+        Flag(
+            "env-files",
+            "dotenv files for the environment of tasks; empty: none",
+            Kind.LIST,
+            default=".env,.env.local",
+            variable="PRUNNER_ENV_FILES",
+            value="FILES",
+        ),
+        Flag(
+            "watch",
+            "look for changed definitions every --poll-interval",
+            Kind.SWITCH,
+            variable="PRUNNER_WATCH",
+        ),
+        Flag(
+            "poll-interval",
+            "how often, such as 500ms, 30s or 1m30s",
+            default="30s",
+            variable="PRUNNER_POLL_INTERVAL",
+            value="DURATION",
+            check=_positive_duration,
+        ),
+        Flag("version", "show the version", Kind.SWITCH),
+    ),
+    commands=(
+        Command("version", "show the version", "prunner-trio version"),
+        Command(
+            "debug",
+            "show an Authorization header for trying the API by hand",
+            "curl -H \"$(MINIMAL_OUTPUT=1 prunner-trio debug | sed 's/^/Authorization: /')\" "
+            "http://localhost:9009/pipelines/",
+            shared=(*_SECRET, "disable-ansi"),
+            details="With MINIMAL_OUTPUT set, nothing but `Bearer TOKEN` goes to stdout.",
+        ),
+        Command(
+            "validate",
+            "check all definition files and show every problem",
+            "prunner-trio validate\nprunner-trio validate --json --path deploy",
+            flags=(Flag("json", "show the result as JSON", Kind.SWITCH),),
+            shared=_FILES,
+            details="The exit status is 0 if all is well and 1 if there are problems.",
+        ),
+        Command(
+            "graph",
+            "show the tasks of a pipeline and what they wait for",
+            "prunner-trio graph build\nprunner-trio graph build --format svg > build.svg",
+            operands=("PIPELINE",),
+            flags=(
+                Flag(
+                    "format",
+                    "text, dot (for Graphviz) or svg",
+                    default="text",
+                    value="FORMAT",
+                    check=_one_of("text", "dot", "svg"),
+                ),
+            ),
+            shared=_FILES,
+        ),
+        Command(
+            "run",
+            "run one job in the foreground, without a daemon",
+            'prunner-trio run build -v branch=main --json-var \'targets=["web", "api"]\'',
+            operands=("PIPELINE",),
+            flags=(
+                Flag(
+                    "variable",
+                    "a variable of the job, as text",
+                    Kind.REPEATED,
+                    short="v",
+                    value="NAME=VALUE",
+                    check=_assignment,
+                ),
+                Flag(
+                    "json-var",
+                    "a variable of the job, as JSON",
+                    Kind.REPEATED,
+                    value="NAME=JSON",
+                    check=_json_assignment,
+                ),
+            ),
+            shared=(*_FILES, "env-files", "disable-ansi"),
+            details=(
+                "The output of the tasks appears as they write it, each line with the name of its task in front.\n"
+                "Ctrl-C cancels the job, once more kills it. The exit status is 0 if the job succeeds, that of the\n"
+                "first task that failed, or 130 if the job was canceled. The data directory is not touched."
+            ),
+        ),
+        Command(
+            "token",
+            "make a token for the API",
+            "prunner-trio token --sub jane --expires 1h",
+            flags=(
+                Flag("sub", "name of the user, shown in jobs", value="NAME"),
+                Flag(
+                    "expires",
+                    "how long it is valid; without: for ever",
+                    value="DURATION",
+                    check=_positive_duration,
+                ),
+            ),
+            shared=_SECRET,
+        ),
+        Command(
+            "schema",
+            "show the JSON Schema of definition files, for editors",
+            "prunner-trio schema > pipelines.schema.json",
+        ),
+        Command(
+            "store export",
+            "write all jobs in the form of another program",
+            "prunner-trio store export --format prunner --output data.json",
+            flags=(
+                Flag(
+                    "format", "only prunner: its data.json", default="prunner", value="FORMAT", check=_one_of("prunner")
+                ),
+                Flag("output", "where to write; without: to stdout", value="FILE"),
+            ),
+            shared=("data",),
+            details="The way back to prunner. A daemon may be running meanwhile.",
+        ),
+    ),
+)

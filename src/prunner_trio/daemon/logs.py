@@ -1,0 +1,105 @@
+"""The daemon's own log, on stderr: logfmt for machines, a colored form for people.
+
+Facts travel as ``extra`` of a log call (``job``, ``task``, ``pipeline``, ...) and appear as ``key=value`` behind the
+message. What a client or a file may have chosen is escaped, so that one event is one line and a terminal stays sane.
+"""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+__all__ = ["FATAL", "HumanFormatter", "LogfmtFormatter", "set_up_logs"]
+
+FATAL = logging.CRITICAL
+"""The level of the last message of a daemon that cannot start or go on."""
+
+_LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+_COLORS = {"debug": "2", "info": "36", "warning": "33", "error": "31", "fatal": "1;31"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_BARE = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_QUIET = ("hypercorn", "quart", "quart_trio", "asyncio", "trio")
+
+
+class LogfmtFormatter(logging.Formatter):
+    """``timestamp=... level=info message="..." key=value``, as prunner writes it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        pairs = [
+            ("timestamp", _timestamp(record)),
+            ("level", _level(record)),
+            ("message", record.getMessage()),
+            *_facts(record),
+        ]
+        if record.exc_info:
+            pairs.append(("exception", self.formatException(record.exc_info)))
+        return " ".join(f"{key}={_value(value)}" for key, value in pairs)
+
+
+class HumanFormatter(logging.Formatter):
+    """``12:03:04 info  message  key=value``, with colors; tracebacks on lines of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, or several with a traceback."""
+        level = _level(record)
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        facts = "".join(f" \x1b[2m{key}=\x1b[0m{_value(value)}" for key, value in _facts(record))
+        message = "\n".join(_escaped(line) for line in record.getMessage().split("\n"))
+        line = f"\x1b[2m{clock}\x1b[0m \x1b[{_COLORS[level]}m{level.ljust(7)}\x1b[0m {message}{facts}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def set_up_logs(*, verbose: bool, plain: bool, stream: TextIO | None = None) -> None:
+    """Send all logs to `stream` (stderr): for people if it is a terminal, unless `plain`.
+
+    `verbose` adds messages of level debug, our own ones only.
+    """
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LogfmtFormatter() if plain or not stream.isatty() else HumanFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.getLogger("prunner_trio").setLevel(logging.DEBUG if verbose else logging.INFO)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that nobody can read any more is no reason to write to it
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+def _level(record: logging.LogRecord) -> str:
+    if record.levelno >= FATAL:
+        return "fatal"
+    return _LEVELS.get(record.levelno // 10 * 10, "debug")
+
+
+def _facts(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
+    for key, value in vars(record).items():
+        if key not in _STANDARD and value is not None and value != "":
+            yield key, str(value)
+
+
+def _value(text: str) -> str:
+    if _BARE.fullmatch(text):
+        return text
+    quoted = _escaped(text.replace("\\", "\\\\").replace('"', '\\"'))
+    return f'"{quoted}"'
+
+
+def _escaped(text: str) -> str:
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    letter = match.group()
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter)
+    return short or (f"\\x{ord(letter):02x}" if ord(letter) < 0x100 else f"\\u{ord(letter):04x}")
