@@ -1,0 +1,36 @@
+"""Reading definition files: from YAML to pipelines, with every problem named by file, line and column."""
+
+from prunner_trio.definition.check import parse_definitions, problems_json, startup_text
+from prunner_trio.definition.duration import format_duration, parse_duration
+from prunner_trio.definition.graph import cycles, order, to_dot, to_svg, to_text
+from prunner_trio.definition.load import load_definitions
+from prunner_trio.definition.pipeline import (
+    DEFAULT_KILL_TIMEOUT,
+    ON_ERROR,
+    Definitions,
+    PipelineDef,
+    QueueStrategy,
+    TaskDef,
+)
+from prunner_trio.definition.schema import json_schema
+
+__all__ = [
+    "DEFAULT_KILL_TIMEOUT",
+    "ON_ERROR",
+    "Definitions",
+    "PipelineDef",
+    "QueueStrategy",
+    "TaskDef",
+    "cycles",
+    "format_duration",
+    "json_schema",
+    "load_definitions",
+    "order",
+    "parse_definitions",
+    "parse_duration",
+    "problems_json",
+    "startup_text",
+    "to_dot",
+    "to_svg",
+    "to_text",
+]

@@ -1,0 +1,432 @@
+"""From the nodes of a file to pipelines, or to problems: all of them, each with its place."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from prunner_trio.definition import graph
+from prunner_trio.definition.duration import parse_duration
+from prunner_trio.definition.pipeline import ON_ERROR, Definitions, PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, PIPELINE, TASK, Key, Kind, Table
+from prunner_trio.definition.suggest import closest
+from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
+from prunner_trio.errors import InvalidDefinition, Problem
+
+__all__ = ["check_files", "parse_definitions", "problems_json", "startup_text"]
+
+_MAX_NAME_BYTES = 100
+_MAX_NUMBER = 2**63 - 1
+_MAX_CYCLES = 50
+_MAX_COMPARISONS = 20_000
+"""Of names for "did you mean", per file: a file of nothing but mistakes must not take minutes."""
+_SHOWN_PROBLEMS = 100
+_SHOWN_PATH = 12
+
+_FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
+_AMBIGUOUS = re.compile(r"[-+]?0[0-9]+", re.ASCII)
+
+
+def parse_definitions(files: Mapping[str, str]) -> Definitions:
+    """Return the pipelines of `files`: their texts by the names under which problems are to be shown.
+
+    Raises:
+        InvalidDefinition: with every problem of every file.
+    """
+    definitions, problems = check_files(files)
+    if problems:
+        raise InvalidDefinition(problems)
+    return definitions
+
+
+def check_files(files: Mapping[str, str]) -> tuple[Definitions, list[Problem]]:
+    """Return the pipelines of `files` that are good, and all problems."""
+    pipelines: list[PipelineDef] = []
+    problems: list[Problem] = []
+    owners: dict[str, str] = {}
+    for file in sorted(files):
+        checker = _Checker(file)
+        pipelines += checker.check(files[file], owners)
+        problems += checker.problems
+    by_name = {pipeline.name: pipeline for pipeline in sorted(pipelines, key=lambda pipeline: pipeline.name)}
+    return Definitions(by_name, tuple(sorted(files))), problems
+
+
+def problems_json(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    """Return problems as values for JSON, sorted as in the text: file, line, column, key, message, hint."""
+    return [attrs.asdict(problem) for problem in sorted(problems)]
+
+
+def startup_text(invalid: InvalidDefinition) -> str:
+    """Return what a daemon says that cannot start: prunner's words for one problem, a line each for several.
+
+    At most 100 problems are shown.
+    """
+    shown = [_startup_line(problem) for problem in invalid.problems[:_SHOWN_PROBLEMS]]
+    if len(invalid.problems) == 1:
+        return f"loading definitions: {shown[0]}"
+    if len(invalid.problems) > len(shown):
+        shown.append(f"and {len(invalid.problems) - len(shown)} more")
+    return "\n".join([f"loading definitions: {len(invalid.problems)} problems", *shown])
+
+
+def _startup_line(problem: Problem) -> str:
+    notes = [f"at {problem.line}:{problem.column}"] if problem.line else []
+    notes += [problem.hint] if problem.hint else []
+    tail = f" ({'; '.join(notes)})" if notes else ""
+    return f"loading {problem.file}: {problem.message}{tail}"
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text if len(text) <= 80 else text[:79] + "…", ensure_ascii=False)
+
+
+def _describe(node: Node) -> str:
+    match node:
+        case MapNode():
+            return "a map"
+        case ListNode():
+            return "a list"
+        case TextNode():
+            return "null" if node.null else _quote(node.text)
+
+
+def _text_problem(node: Node) -> str:
+    """Return why `node` is no text; empty if it is one."""
+    if not isinstance(node, TextNode):
+        return f"must be a text, not {_describe(node)}"
+    if node.null:
+        return "must be a text, but is empty"
+    return "must not contain the character NUL" if "\0" in node.text else ""
+
+
+@attrs.frozen
+class _Where:
+    """Where in the file we are: the path of the key, and how messages begin."""
+
+    key: str = ""
+    prefix: str = ""
+
+    def below(self, key: str, prefix: str = "") -> "_Where":
+        return _Where(f"{self.key}.{key}" if self.key else key, self.prefix + prefix)
+
+
+@attrs.frozen
+class _Needs:
+    """What one task depends on, and where each stands."""
+
+    nodes: Mapping[str, TextNode] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class _Values:
+    """The keys of one map that were good, and the names of those that were not."""
+
+    good: dict[str, Any] = attrs.field(factory=dict)
+    bad: set[str] = attrs.field(factory=set)
+
+    def judged(self, *keys: str) -> bool:
+        """Whether these can be compared with one another."""
+        return self.bad.isdisjoint(keys)
+
+
+class _Wrong(Exception):
+    """A value that was reported and cannot be used."""
+
+
+@attrs.define(eq=False)
+class _Checker:
+    file: str
+    problems: list[Problem] = attrs.field(factory=list)
+    _comparisons: int = 0
+
+    def check(self, text: str, owners: dict[str, str]) -> list[PipelineDef]:
+        """Return the good pipelines; `owners` has the files of all names so far and gets those of this file."""
+        root, problems = read_nodes(text, self.file)
+        self.problems += problems
+        if root is None or root.null:
+            return []
+        if not isinstance(root, MapNode):
+            self._report(_Where(), root, f"decoding YAML: the file must be a map, not {_describe(root)}")
+            return []
+        values = self._values(FILE, root, _Where())
+        found: list[PipelineDef] = []
+        for entry in values.good.get("pipelines", ()):
+            where = _Where("pipelines").below(entry.key, f"invalid pipeline definition {_quote(entry.key)}: ")
+            if entry.key in owners:
+                message = f"pipeline {_quote(entry.key)} was already declared in {owners[entry.key]}"
+                self._report(_Where(where.key), entry, message)
+            owners.setdefault(entry.key, self.file)
+            before = len(self.problems)
+            pipeline = self._pipeline(entry, where)
+            if pipeline is not None and len(self.problems) == before:
+                found.append(pipeline)
+        return found
+
+    def _report(self, where: _Where, at: Node | Entry, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(self.file, at.line, at.column, where.key, where.prefix + message, hint))
+
+    # -- maps ------------------------------------------------------------------------------------------------------
+
+    def _values(self, table: Table, node: MapNode, where: _Where) -> _Values:
+        values = _Values()
+        for entry in node.entries:
+            key = table.get(entry.key)
+            if key is None:
+                if not entry.key.startswith(EXTENSION):
+                    self._unknown(table, entry, where)
+            elif not entry.value.null:
+                try:
+                    values.good[key.name] = self._read(key, entry.value, where.below(key.name))
+                except _Wrong:
+                    values.bad.add(key.name)
+        return values
+
+    def _unknown(self, table: Table, entry: Entry, where: _Where) -> None:
+        self._report(where.below(entry.key), entry, f"unknown key {_quote(entry.key)}", self._hint(table, entry))
+
+    def _hint(self, table: Table, entry: Entry) -> str:
+        levels = [level for level, other in LEVELS.items() if entry.key in other]
+        if levels:
+            return f"{_quote(entry.key)} belongs into {' or '.join(levels)}"
+        for key in table.values():
+            if entry.key.lower() in key.also:
+                return f"did you mean {_quote(key.name)}?"
+        if guess := self._closest(entry.key, table):
+            return f"did you mean {_quote(guess)}?"
+        for level, other in LEVELS.items():
+            for key in other.values():
+                if entry.key.lower() in key.also and not isinstance(entry.value, MapNode):
+                    return f"did you mean {_quote(key.name)}, which belongs into {level}?"
+        if table is FILE and isinstance(entry.value, MapNode) and entry.value.get("tasks") is not None:
+            return 'a pipeline belongs below "pipelines"'
+        if table is PIPELINE and isinstance(entry.value, MapNode) and entry.value.get("script") is not None:
+            return 'a task belongs below "tasks"'
+        return f"allowed: {', '.join(table)}"
+
+    def _closest(self, word: str, candidates: Iterable[str]) -> str | None:
+        some = list(islice(candidates, max(0, _MAX_COMPARISONS - self._comparisons)))
+        self._comparisons += len(some)
+        return closest(word, some)
+
+    def _pipeline(self, entry: Entry, where: _Where) -> PipelineDef | None:
+        if not entry.key or "\0" in entry.key:
+            self._report(where, entry, "the name of a pipeline must not be empty nor contain the character NUL")
+        if entry.value.null:
+            return PipelineDef(entry.key, file=self.file)
+        if not isinstance(entry.value, MapNode):
+            self._report(where, entry.value, f"a pipeline must be a map, not {_describe(entry.value)}")
+            return None
+        values = self._values(PIPELINE, entry.value, where)
+        self._check_queue(values, entry, where)
+        tasks = values.good.pop("tasks", {})
+        if ON_ERROR in tasks and values.good.get("on_error") is not None:
+            message = f'a task cannot have the name "{ON_ERROR}" beside the key {ON_ERROR}'
+            self._report(where.below("tasks").below(ON_ERROR), entry.value, message, "give the task another name")
+        names = self._order(tasks, where)
+        if not values.good.get("concurrency", 1):
+            values.good["concurrency"] = 1
+        return PipelineDef(entry.key, tuple(tasks[name][0] for name in names), file=self.file, **values.good)
+
+    def _check_queue(self, values: _Values, entry: Entry, where: _Where) -> None:
+        def report(key: str, message: str) -> None:
+            self._report(where.below(key), _value_or(entry, key), f"{key} {message}")
+
+        good = values.good
+        partitioned = good.get("queue_strategy") is QueueStrategy.PARTITIONED_REPLACE
+        partition_limit = good.get("queue_partition_limit")
+        if values.judged("queue_strategy", "queue_partition_limit"):
+            if partitioned and (partition_limit is None or partition_limit < 1):
+                report("queue_partition_limit", "must be defined and >=1 for queue_strategy partitioned_replace")
+            if not partitioned and partition_limit is not None:
+                report("queue_partition_limit", "is not allowed unless queue_strategy is partitioned_replace")
+        if values.judged("queue_strategy", "queue_limit") and partitioned and "queue_limit" in good:
+            report("queue_limit", "is not allowed for queue_strategy partitioned_replace; use queue_partition_limit")
+        if values.judged("start_delay", "queue_limit") and good.get("start_delay") and good.get("queue_limit") == 0:
+            report("start_delay", "needs queue_limit > 0")
+
+    def _order(self, tasks: Mapping[str, tuple[TaskDef, _Needs]], where: _Where) -> Sequence[str]:
+        """Return the names in their order; those as they stand if the graph is no good."""
+        needs = {name: task.depends_on for name, (task, _) in tasks.items()}
+        sound = True
+        for name, (_, wanted) in tasks.items():
+            for need, node in wanted.nodes.items():
+                if need not in tasks:
+                    sound = False
+                    message = f"missing task {_quote(need)} referenced in depends_on of task {_quote(name)}"
+                    guess = self._closest(need, (other for other in tasks if other != name))
+                    hint = f"did you mean {_quote(guess)}?" if guess else ""
+                    self._report(where.below("tasks").below(name).below("depends_on"), node, message, hint)
+        for path in islice(graph.cycles(needs), _MAX_CYCLES):
+            sound = False
+            last, first = path[-2:]
+            message = f"tasks depend on one another in a cycle: {_path(path)}"
+            closing = tasks[last][1].nodes[first]
+            self._report(where.below("tasks").below(last).below("depends_on"), closing, message)
+        return graph.order(needs) if sound else tuple(tasks)
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def _read(self, key: Key, node: Node, where: _Where) -> Any:
+        readers: dict[Kind, Callable[[Key, Node, _Where], Any]] = {
+            Kind.COUNT: self._count,
+            Kind.FLAG: self._flag,
+            Kind.DURATION: self._duration,
+            Kind.TEXT: self._text,
+            Kind.STRATEGY: self._strategy,
+            Kind.ENV: self._env,
+            Kind.SCRIPT: self._script,
+            Kind.NAMES: self._needs,
+            Kind.PIPELINES: self._entries,
+            Kind.TASKS: self._tasks,
+            Kind.HANDLER: self._handler,
+        }
+        return readers[key.kind](key, node, where)
+
+    def _wrong(self, where: _Where, node: Node, message: str, hint: str = "") -> _Wrong:
+        self._report(where, node, message, hint)
+        return _Wrong()
+
+    def _count(self, key: Key, node: Node, where: _Where) -> int:
+        if not isinstance(node, TextNode) or not node.plain or not _DECIMAL.fullmatch(node.text):
+            hint = ""
+            if isinstance(node, TextNode) and _AMBIGUOUS.fullmatch(node.text):
+                hint = "without zeros in front, they mean octal to some"
+            elif isinstance(node, TextNode) and not node.plain and _DECIMAL.fullmatch(node.text):
+                hint = "without quotes"
+            raise self._wrong(where, node, f"{key.name} must be a whole number, not {_describe(node)}", hint)
+        if len(node.text) > 20 or abs(number := int(node.text)) > _MAX_NUMBER:
+            raise self._wrong(where, node, f"{key.name} is too large: {_describe(node)}")
+        number = int(node.text)
+        if number < 0 and key.below:
+            raise self._wrong(where, node, f"{key.name} {key.below}")
+        return number
+
+    def _flag(self, key: Key, node: Node, where: _Where) -> bool:
+        if isinstance(node, TextNode) and node.plain and node.text in _FLAGS:
+            return _FLAGS[node.text]
+        word = node.text.lower() if isinstance(node, TextNode) else ""
+        hint = ""
+        if word in ("yes", "on", "y", "1", "true"):
+            hint = "write true"
+        elif word in ("no", "off", "n", "0", "false"):
+            hint = "write false"
+        raise self._wrong(where, node, f"{key.name} must be true or false, not {_describe(node)}", hint)
+
+    def _duration(self, key: Key, node: Node, where: _Where) -> float:
+        if not isinstance(node, TextNode):
+            raise self._wrong(where, node, f"{key.name} must be a duration such as 1h30m, not {_describe(node)}")
+        try:
+            seconds = parse_duration(node.text)
+        except ValueError as exc:
+            hint = f"write {node.text}s" if _DECIMAL.fullmatch(node.text) and len(node.text) < 20 else ""
+            raise self._wrong(where, node, f"{key.name}: {_quote(node.text)} {exc}", hint) from exc
+        if seconds < 0 or (key.positive and seconds == 0):
+            raise self._wrong(where, node, f"{key.name} {key.below}")
+        return seconds
+
+    def _text(self, key: Key, node: Node, where: _Where) -> str:
+        if problem := _text_problem(node):
+            raise self._wrong(where, node, f"{key.name} {problem}")
+        assert isinstance(node, TextNode)
+        if not node.text.strip():
+            raise self._wrong(where, node, f"{key.name} must not be empty")
+        return node.text
+
+    def _strategy(self, key: Key, node: Node, where: _Where) -> QueueStrategy:
+        if not isinstance(node, TextNode):
+            raise self._wrong(where, node, f"{key.name} must be a text, not {_describe(node)}")
+        try:
+            return QueueStrategy(node.text)
+        except ValueError as exc:
+            guess = closest(node.text, QueueStrategy)
+            hint = f"did you mean {_quote(guess)}?" if guess else f"allowed: {', '.join(QueueStrategy)}"
+            raise self._wrong(where, node, f"unknown queue strategy: {_quote(node.text)}", hint) from exc
+
+    def _entries(self, key: Key, node: Node, where: _Where) -> tuple[Entry, ...]:
+        if not isinstance(node, MapNode):
+            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
+        return node.entries
+
+    def _env(self, key: Key, node: Node, where: _Where) -> dict[str, str]:
+        env: dict[str, str] = {}
+        for entry in self._entries(key, node, where):
+            here = where.below(entry.key)
+            if not entry.key or "=" in entry.key or "\0" in entry.key:
+                message = f"the name {_quote(entry.key)} in env must not be empty nor contain = or the character NUL"
+                self._report(here, entry, message)
+            elif problem := _text_problem(entry.value):
+                hint = 'for an empty text, write ""' if entry.value.null else ""
+                self._report(here, entry.value, f"{_quote(entry.key)} in env {problem}", hint)
+            elif isinstance(entry.value, TextNode):
+                env[entry.key] = entry.value.text
+        return env
+
+    def _items(self, key: Key, node: Node, where: _Where) -> list[TextNode]:
+        if isinstance(node, TextNode):
+            hint = f"write it as a list: [{_quote(node.text)}]" if len(node.text) <= 60 else "write it as a list"
+            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}", hint)
+        if not isinstance(node, ListNode):
+            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
+        good: list[TextNode] = []
+        for number, item in enumerate(node.items):
+            if problem := _text_problem(item):
+                hint = "put the whole line in quotes, it contains a colon" if isinstance(item, MapNode) else ""
+                here = _Where(f"{where.key}[{number}]", where.prefix)
+                self._report(here, item, f"entry {number + 1} of {key.name} {problem}", hint)
+            elif isinstance(item, TextNode):
+                good.append(item)
+        return good
+
+    def _script(self, key: Key, node: Node, where: _Where) -> tuple[str, ...]:
+        return tuple(item.text for item in self._items(key, node, where))
+
+    def _needs(self, key: Key, node: Node, where: _Where) -> _Needs:
+        nodes: dict[str, TextNode] = {}
+        for item in self._items(key, node, where):
+            if item.text in nodes:
+                self._report(where, item, f"{_quote(item.text)} is there twice in {key.name}")
+            nodes.setdefault(item.text, item)
+        return _Needs(nodes)
+
+    def _tasks(self, key: Key, node: Node, where: _Where) -> dict[str, tuple[TaskDef, _Needs]]:
+        return {entry.key: self._task(entry, where) for entry in self._entries(key, node, where)}
+
+    def _task(self, entry: Entry, where: _Where) -> tuple[TaskDef, _Needs]:
+        here = where.below(entry.key, f"task {_quote(entry.key)}: ")
+        if not entry.key or "\0" in entry.key:
+            self._report(here, entry, "the name of a task must not be empty nor contain the character NUL")
+        elif len(entry.key.encode()) > _MAX_NAME_BYTES:
+            self._report(here, entry, f"the name of a task may have {_MAX_NAME_BYTES} bytes at most")
+        if entry.value.null:
+            return TaskDef(entry.key), _Needs()
+        if not isinstance(entry.value, MapNode):
+            self._report(here, entry.value, f"a task must be a map, not {_describe(entry.value)}")
+            return TaskDef(entry.key), _Needs()
+        good = self._values(TASK, entry.value, here).good
+        needs = good.pop("depends_on", _Needs())
+        return TaskDef(entry.key, depends_on=tuple(needs.nodes), **good), needs
+
+    def _handler(self, key: Key, node: Node, where: _Where) -> TaskDef | None:
+        if not isinstance(node, MapNode):
+            raise self._wrong(where, node, f"{key.name} must be a map, not {_describe(node)}")
+        good = self._values(HANDLER, node, _Where(where.key, f"{where.prefix}{key.name}: ")).good
+        return TaskDef(ON_ERROR, **good) if good.get("script") else None
+
+
+def _value_or(entry: Entry, key: str) -> Node | Entry:
+    value = entry.value.get(key) if isinstance(entry.value, MapNode) else None
+    return entry if value is None or value.null else value
+
+
+def _path(names: Sequence[str]) -> str:
+    """Return a cycle as text, its middle left out if it is long."""
+    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
+    if len(shown) > _SHOWN_PATH:
+        half = _SHOWN_PATH // 2
+        shown = [*shown[:half], f"({len(shown) - 2 * half} more)", *shown[-half:]]
+    return " → ".join(shown)

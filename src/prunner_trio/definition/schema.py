@@ -1,0 +1,277 @@
+"""The keys of a definition file: one table from which the checker, the JSON Schema and the documentation are made."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+from prunner_trio.definition.pipeline import QueueStrategy
+
+__all__ = ["EXTENSION", "FILE", "HANDLER", "LEVELS", "PIPELINE", "TASK", "Key", "Kind", "Table", "json_schema"]
+
+EXTENSION = "x-"
+"""Keys that begin so are never read: room for anchors and for the data of other programs."""
+
+
+class Kind(StrEnum):
+    """What a key takes."""
+
+    COUNT = "whole number"
+    FLAG = "true or false"
+    DURATION = "duration"
+    TEXT = "text"
+    STRATEGY = "queue strategy"
+    ENV = "map of texts"
+    SCRIPT = "list of texts"
+    NAMES = "list of task names"
+    PIPELINES = "map of pipelines"
+    TASKS = "map of tasks"
+    HANDLER = "map"
+
+
+@attrs.frozen
+class Key:
+    """One key.
+
+    Attributes:
+        default: in the words of the documentation.
+        example: as YAML, what stands behind the colon.
+        positive: 0 is refused too.
+        below: what is said of a number or duration that is too small; empty: whoever knows the other keys judges it.
+        also: what people write who mean this key.
+    """
+
+    name: str
+    kind: Kind
+    default: str
+    doc: str
+    example: str
+    positive: bool = False
+    below: str = "must not be negative"
+    also: tuple[str, ...] = ()
+
+
+Table = Mapping[str, Key]
+
+
+def _table(*keys: Key) -> Table:
+    return {key.name: key for key in keys}
+
+
+_ENV_ALSO = ("environment", "environments", "envs")
+_SHELL = "The program that runs the scripts, by name or path: `sh`, `bash`, `/bin/zsh`."
+_KILL_TIMEOUT = (
+    "From the first signal of a stop to SIGKILL; halfway there, what is left gets SIGTERM. 0: SIGKILL at once."
+)
+
+FILE = _table(
+    Key(
+        "pipelines",
+        Kind.PIPELINES,
+        "none",
+        "The pipelines by name. A name may be used once in all files together.",
+        "{hello: {tasks: {greet: {script: [echo hello]}}}}",
+        also=("pipeline", "jobs", "workflows"),
+    )
+)
+
+_SCRIPT = Key(
+    "script",
+    Kind.SCRIPT,
+    "empty",
+    "Entries that run one after the other; the first that fails ends the task. Each is a template, then shell text.",
+    "[make, make test]",
+    also=("scripts", "command", "commands", "cmd", "run", "steps", "exec"),
+)
+
+HANDLER = _table(
+    _SCRIPT,
+    Key(
+        "env", Kind.ENV, "empty", "More environment, wins over that of the pipeline.", "{LEVEL: error}", also=_ENV_ALSO
+    ),
+    Key("shell", Kind.TEXT, "that of the pipeline", _SHELL, "sh"),
+    Key(
+        "timeout",
+        Kind.DURATION,
+        "none",
+        "How long the handler may run.",
+        "30s",
+        positive=True,
+        below="must be greater than 0",
+    ),
+    Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "5s", also=("grace_period",)),
+)
+
+TASK = _table(
+    _SCRIPT,
+    Key(
+        "depends_on",
+        Kind.NAMES,
+        "empty",
+        "The tasks of the same pipeline that must have passed before this one starts.",
+        "[build, lint]",
+        also=("needs", "requires", "after", "dependencies"),
+    ),
+    Key(
+        "allow_failure",
+        Kind.FLAG,
+        "false",
+        "A failure of this task counts as passed; entries behind a failed one still run.",
+        "true",
+        also=("continue_on_error", "ignore_errors", "ignore_failure"),
+    ),
+    Key("env", Kind.ENV, "empty", "More environment, wins over that of the pipeline.", "{CI: yes}", also=_ENV_ALSO),
+    Key("shell", Kind.TEXT, "that of the pipeline", _SHELL, "bash"),
+    Key(
+        "timeout",
+        Kind.DURATION,
+        "none",
+        "How long the task may run; then it is stopped and has failed.",
+        "10m",
+        positive=True,
+        below="must be greater than 0",
+        also=("timeout_seconds", "time_limit"),
+    ),
+    Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "10s", also=("grace_period",)),
+)
+
+PIPELINE = _table(
+    Key("tasks", Kind.TASKS, "none", "The tasks by name.", "{greet: {script: [echo hello]}}", also=("task", "steps")),
+    Key(
+        "concurrency",
+        Kind.COUNT,
+        "1",
+        "How many jobs of this pipeline may run at once; 0 means 1.",
+        "2",
+        below="must be greater than 0",
+        also=("parallel", "max_parallel"),
+    ),
+    Key(
+        "queue_limit",
+        Kind.COUNT,
+        "no limit",
+        "How many jobs may wait; 0: none, a job is refused unless it can start at once.",
+        "10",
+    ),
+    Key(
+        "queue_strategy",
+        Kind.STRATEGY,
+        "append",
+        "What happens to a new job when the wait list is full: `append` refuses it, `replace` puts it in the place of "
+        "the last waiting one, `partitioned_replace` does so among the jobs of the same partition.",
+        "replace",
+    ),
+    Key(
+        "queue_partition_limit",
+        Kind.COUNT,
+        "none",
+        "How many jobs of one partition may wait; needed for, and only allowed with, `partitioned_replace`.",
+        "1",
+        positive=True,
+        below="",
+    ),
+    Key(
+        "start_delay",
+        Kind.DURATION,
+        "0s",
+        "How long every job waits before it may start; with `replace` a debounce.",
+        "5s",
+        also=("delay", "debounce"),
+    ),
+    Key(
+        "continue_running_tasks_after_failure",
+        Kind.FLAG,
+        "false",
+        "After a failure, let all tasks run that do not depend on the failed one; else they are stopped.",
+        "true",
+        also=("continue_on_error", "fail_fast"),
+    ),
+    Key(
+        "retention_period",
+        Kind.DURATION,
+        "0s",
+        "How long finished jobs are kept, since they were created; 0: for ever.",
+        "48h",
+    ),
+    Key("retention_count", Kind.COUNT, "0", "How many finished jobs are kept; 0: all.", "50"),
+    Key("env", Kind.ENV, "empty", "Environment of all tasks.", "{VERSION: 1.10}", also=_ENV_ALSO),
+    Key(
+        "on_error",
+        Kind.HANDLER,
+        "none",
+        "A task that runs after all others if one has failed.",
+        "{script: [./notify]}",
+        also=("on_failure",),
+    ),
+    Key("shell", Kind.TEXT, "bash if there is one, else sh", _SHELL, "sh"),
+    Key(
+        "timeout",
+        Kind.DURATION,
+        "none",
+        "How long a job may run, from its start; then it is stopped and has failed.",
+        "1h",
+        positive=True,
+        below="must be greater than 0",
+        also=("timeout_seconds", "time_limit"),
+    ),
+    Key("kill_timeout", Kind.DURATION, "2s", _KILL_TIMEOUT, "10s", also=("grace_period",)),
+)
+
+LEVELS: Mapping[str, Table] = {"the top level": FILE, "a pipeline": PIPELINE, "a task": TASK, "on_error": HANDLER}
+"""All tables by the place that they describe."""
+
+_DURATION_PATTERN = r"^(0|[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)([0-9.]+(ns|us|µs|μs|ms|s|m|h))*)$"
+_SCALAR: dict[str, object] = {"type": ["string", "number", "boolean"]}
+
+
+def json_schema() -> dict[str, object]:
+    """Return a JSON Schema (draft 2020-12) of definition files, for editors: names, types and texts of all keys.
+
+    What lies between keys, such as cycles and names of missing tasks, only the checker knows.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pipelines",
+        **_object(FILE),
+        "$defs": {"pipeline": _object(PIPELINE), "task": _object(TASK), "on_error": _object(HANDLER)},
+    }
+
+
+def _object(table: Table) -> dict[str, object]:
+    return {
+        "type": ["object", "null"],
+        "properties": {key.name: _property(key) for key in table.values()},
+        "patternProperties": {f"^{EXTENSION}": True},
+        "additionalProperties": False,
+    }
+
+
+def _property(key: Key) -> dict[str, object]:
+    description = f"{key.doc} Default: {key.default}. Example: {key.example}"
+    return {"description": description, **_type(key)}
+
+
+def _type(key: Key) -> dict[str, object]:
+    match key.kind:
+        case Kind.COUNT:
+            return {"type": ["integer", "null"], "minimum": 1 if key.positive else 0}
+        case Kind.FLAG:
+            return {"type": ["boolean", "null"]}
+        case Kind.DURATION:
+            return {"type": ["string", "null"], "pattern": _DURATION_PATTERN}
+        case Kind.TEXT:
+            return {"type": ["string", "null"], "minLength": 1}
+        case Kind.STRATEGY:
+            return {"enum": [*(strategy.value for strategy in QueueStrategy), None]}
+        case Kind.ENV:
+            return {"type": ["object", "null"], "additionalProperties": _SCALAR}
+        case Kind.SCRIPT:
+            return {"type": ["array", "null"], "items": _SCALAR}
+        case Kind.NAMES:
+            return {"type": ["array", "null"], "items": _SCALAR, "uniqueItems": True}
+        case Kind.PIPELINES:
+            return {"type": ["object", "null"], "additionalProperties": {"$ref": "#/$defs/pipeline"}}
+        case Kind.TASKS:
+            return {"type": ["object", "null"], "additionalProperties": {"$ref": "#/$defs/task"}}
+        case Kind.HANDLER:
+            return {"$ref": "#/$defs/on_error"}
