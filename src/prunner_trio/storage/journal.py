@@ -1,0 +1,238 @@
+"""The journal on disk: SQLite, written by one thread with group commit.
+
+All bookkeeping is done on the loop thread, so there is nothing to lock. One batch is with the writer while the next
+one fills; the writer's report comes as a call on the loop thread and hands the next one over.
+"""
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from prunner_trio.errors import StoreError
+from prunner_trio.execution.seams import Change, Expired, SavedJob, Ticket
+from prunner_trio.model import JobId, JobView
+from prunner_trio.storage.opening import OpenStore, open_store, store_file
+from prunner_trio.storage.prunner_json import write_prunner
+from prunner_trio.storage.reads import Reader
+from prunner_trio.storage.writer import Batch, Report, Writer
+
+__all__ = ["SqliteJournal", "export_prunner", "open_journal"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FLUSH_TIMEOUT = 5.0
+"""Seconds at the end for writing what is still open."""
+
+CLOSE_TIMEOUT = 3.0
+"""Seconds at the end for each of the two threads to let go of its connection."""
+
+REMEMBERED_REFUSALS = 10_000
+"""For how many new jobs the journal remembers that they were given up. Callers ask right after recording."""
+
+
+@asynccontextmanager
+async def open_journal(directory: Path, *, now: Callable[[], float]) -> AsyncIterator["SqliteJournal"]:
+    """Open the store of a data directory, alone.
+
+    A missing directory is made, for its owner only. At the first start, history in prunner's `data.json` is taken
+    over; that file stays as it is. Leaving the block writes what is still open, for at most `FLUSH_TIMEOUT` seconds,
+    and closes within `2 * CLOSE_TIMEOUT` more, also when canceled.
+
+    Raises:
+        StoreLocked: another daemon uses the directory.
+        StoreError: the directory or a file in it cannot be used; nothing was changed. Or, on leaving: something could
+            not be written.
+    """
+    store = await trio.to_thread.run_sync(open_store, directory, now())
+    journal = SqliteJournal(store)
+    try:
+        yield journal
+    finally:
+        lost = await journal.aclose()
+    if lost:
+        raise StoreError(lost)
+
+
+def export_prunner(directory: Path) -> Iterator[bytes]:
+    """Yield the content of a `data.json` with all jobs of a data directory, a job at a time.
+
+    Blocks. A daemon may be using the directory; it is not disturbed, and what comes is the state of one moment.
+
+    Raises:
+        StoreError: there is no store in the directory, or it cannot be read.
+    """
+    path = store_file(directory)
+    if not path.exists():
+        raise StoreError(f"there is no store in {directory}")
+    with closing(Reader(path)) as reader:
+        for text in write_prunner(reader.everything()):
+            yield text.encode()
+
+
+class SqliteJournal:
+    """Keeps jobs in SQLite; see `Journal`. Made by `open_journal`.
+
+    Attributes:
+        imported: how many jobs came from prunner's `data.json` at this start.
+        problem: why the store cannot be written now; empty if it can.
+    """
+
+    def __init__(self, store: OpenStore) -> None:
+        """Start the writer. On the loop thread."""
+        self.imported = store.imported
+        self.problem = ""
+        self._store = store
+        self._recorded: Ticket = 0
+        self._reported: Ticket = 0
+        self._durable: Ticket = 0
+        self._open = Batch(first=1)
+        self._writing: Batch | None = None
+        self._saved = trio.Event()  # the next time that everything so far is on disk
+        self._refused: dict[Ticket, str] = {}
+        self._closed = False
+        self._reads = trio.CapacityLimiter(1)
+        self._loop = trio.lowlevel.current_trio_token()
+        self._stopped = trio.Event()
+        self._writer = Writer(store.path, store.connection, self._report_from_thread)
+        # It is joined in `aclose`. Were it to hang in a disk that never answers, the process must still be able to end.
+        self._thread = threading.Thread(target=self._run_writer, name="prunner store", daemon=True)
+        self._thread.start()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the last attempt to write succeeded."""
+        return not self.problem
+
+    def record(self, change: Change) -> Ticket:
+        """Take a change into the open batch; see `Journal.record`."""
+        self._recorded += 1
+        if not self._closed:
+            self._open.changes.append(change)
+            if self._writing is None:
+                self._hand_over()
+        return self._recorded
+
+    async def committed(self, ticket: Ticket) -> None:
+        """Return when the change, and all before it, would survive a power cut; see `Journal.committed`."""
+        if ticket > self._recorded:
+            raise ValueError(f"there is no change {ticket} yet")
+        batch = self._open if ticket >= self._open.first else self._writing
+        if ticket <= self._reported or batch is None or self._closed:
+            await trio.lowlevel.checkpoint()
+        else:
+            await batch.reported.wait()
+        if ticket in self._refused:
+            raise StoreError(self._refused[ticket])
+        while ticket > self._durable:
+            if self._closed:
+                raise StoreError(f"the store {self._store.path} was closed before the change could be saved")
+            await self._saved.wait()
+
+    async def unfinished(self) -> Sequence[SavedJob]:
+        """Return the jobs that are not final, by number; see `Journal.unfinished`."""
+        return await self._read(lambda reader: reader.unfinished())
+
+    async def last_number(self) -> int:
+        """Return the highest number ever given to a job; see `Journal.last_number`."""
+        return await self._read(lambda reader: reader.last_number())
+
+    async def find(self, job_id: JobId) -> SavedJob | None:
+        """Return a job, if the store has it; see `Journal.find`."""
+        return await self._read(lambda reader: reader.find(job_id))
+
+    async def jobs(self, *, pipeline: str | None, before: int | None, limit: int) -> Sequence[JobView]:
+        """Return a page of jobs, newest first; see `Journal.jobs`."""
+        return await self._read(lambda reader: reader.jobs(pipeline, before, limit))
+
+    async def pipelines(self) -> Sequence[str]:
+        """Return the names of all pipelines that have finished jobs; see `Journal.pipelines`."""
+        return await self._read(lambda reader: reader.pipelines())
+
+    async def expired(
+        self, pipeline: str, *, keep: int | None, created_before: float | None, ended_before: float | None = None
+    ) -> Expired:
+        """Select finished jobs of a pipeline; see `Journal.expired`."""
+        return await self._read(lambda reader: reader.expired(pipeline, keep, created_before, ended_before))
+
+    async def aclose(self) -> str:
+        """Write what is open, end the threads, close the store, release the directory.
+
+        Shielded; takes at most `FLUSH_TIMEOUT + 2 * CLOSE_TIMEOUT` seconds.
+
+        Returns:
+            What could not be saved, in one sentence; empty if everything was.
+        """
+        lost = ""
+        with trio.CancelScope(shield=True):  # bounded: every wait below has its own deadline
+            with trio.move_on_after(FLUSH_TIMEOUT):
+                while self._durable < self._recorded:
+                    await self._saved.wait()
+            if self._durable < self._recorded:
+                lost = f"the last changes could not be saved: {self.problem or 'the disk does not answer'}"
+                log.error("%s", lost)
+            self._closed = True
+            for event in (self._open.reported, self._saved, *((self._writing.reported,) if self._writing else ())):
+                event.set()
+            await self._close_reader()
+            self._writer.stop()
+            with trio.move_on_after(CLOSE_TIMEOUT):
+                await self._stopped.wait()
+                self._thread.join()
+        self._store.lock.release()
+        return lost
+
+    async def _close_reader(self) -> None:
+        """Close the reading connection before the writing one: the last to close folds the write-ahead log in."""
+        self._store.reader.interrupt()
+        with trio.move_on_after(CLOSE_TIMEOUT):
+            async with self._reads:  # a reader whose caller was canceled may still be at it
+                self._store.reader.close()
+
+    async def _read(self, question: Callable[[Reader], T]) -> T:
+        """Ask the store in a thread. Only one asks at a time, which is what lets them share a connection."""
+        if self._closed:
+            raise StoreError(f"the store {self._store.path} is closed")
+        return await trio.to_thread.run_sync(question, self._store.reader, limiter=self._reads, abandon_on_cancel=True)
+
+    def _hand_over(self) -> None:
+        self._writing = self._open
+        self._open = Batch(first=self._recorded + 1)
+        self._writer.put(self._writing)
+
+    def _run_writer(self) -> None:
+        try:
+            self._writer.run()
+        finally:
+            with suppress(trio.RunFinishedError):
+                self._loop.run_sync_soon(self._stopped.set)
+
+    def _report_from_thread(self, report: Report) -> None:
+        with suppress(trio.RunFinishedError):
+            self._loop.run_sync_soon(self._take_report, report)
+
+    def _take_report(self, report: Report) -> None:
+        if report.problem and not self.problem:
+            log.error("the store cannot be written: %s", report.problem)
+        elif self.problem and not report.problem:
+            log.warning("the store can be written again")
+        self.problem = report.problem
+        self._refused.update(report.refused)
+        while len(self._refused) > REMEMBERED_REFUSALS:
+            del self._refused[next(iter(self._refused))]
+        if report.batch is not None:
+            self._reported = report.batch.last
+            self._writing = None
+            report.batch.reported.set()
+        if not report.problem and not self._closed:
+            self._durable = self._reported
+            self._saved.set()
+            self._saved = trio.Event()
+        if self._open.changes and self._writing is None and not self._closed:
+            self._hand_over()

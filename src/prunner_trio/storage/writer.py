@@ -1,0 +1,157 @@
+"""The thread that writes: takes a batch, makes it one transaction, says what came of it."""
+
+import logging
+import queue
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import trio
+
+from prunner_trio.execution.seams import Change, JobAdded, Ticket
+from prunner_trio.storage.kept import Kept
+from prunner_trio.storage.rows import consequences
+from prunner_trio.storage.tables import COUNT_OUTAGE, UNFIT, Tables
+
+__all__ = ["Batch", "Report", "Writer"]
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two attempts while the store cannot be written; each new batch is an attempt as well."""
+
+
+@attrs.define(eq=False)
+class Batch:
+    """Changes that are committed together. Filled on the loop thread, then handed to the writer, never both.
+
+    Attributes:
+        first: ticket of the first change; the others follow without a gap.
+        reported: set on the loop thread once the outcome is known.
+    """
+
+    first: Ticket
+    changes: list[Change] = attrs.field(factory=list)
+    reported: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def last(self) -> Ticket:
+        """The ticket of the last change."""
+        return self.first + len(self.changes) - 1
+
+
+@attrs.frozen
+class Report:
+    """What came of an attempt to write.
+
+    Attributes:
+        batch: what was new in it; None for a further attempt to write kept changes.
+        refused: new jobs that were given up, and why.
+        problem: why the store cannot be written; empty if all is on disk.
+    """
+
+    batch: Batch | None
+    refused: Mapping[Ticket, str]
+    problem: str
+
+
+class Writer:
+    """Owns the writing connection. All methods but `put` and `stop` run in the writer's thread."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, report: Callable[[Report], None]) -> None:
+        self._path = path
+        self._connection = connection
+        self._report = report
+        self._inbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._kept = Kept()
+        self._failing = False
+        self._pause = FIRST_PAUSE
+        self._tables = Tables(connection)
+
+    def put(self, batch: Batch) -> None:
+        """Hand a batch over; from any thread."""
+        self._inbox.put(batch)
+
+    def stop(self) -> None:
+        """Make `run` return after the batches that were handed over; from any thread."""
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """Write until told to stop, then close the store."""
+        while True:
+            try:
+                batch = self._inbox.get(timeout=self._pause if self._failing else None)
+            except queue.Empty:
+                self._report(self._attempt(None))
+                continue
+            if batch is None:
+                break
+            self._report(self._attempt(batch))
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as exc:  # the next start reads the log instead
+            log.warning("the store's write-ahead log could not be folded in: %s", exc)
+        self._connection.close()
+
+    def _attempt(self, batch: Batch | None) -> Report:
+        changes = batch.changes if batch is not None else ()
+        first = batch.first if batch is not None else 0
+        try:
+            refused = self._commit(changes, first)
+        # A boundary: were this thread to die of a defect, every caller would wait for ever. A defect is treated as
+        # an outage of the store: no new jobs, everything else kept, the reason in the log and in `problem`.
+        except Exception as exc:
+            if not isinstance(exc, sqlite3.Error):
+                log.exception("internal error in the store")
+            problem = f"{_explain(exc)} ({self._path})"
+            self._roll_back()
+            self._pause = min(self._pause * 2, LONGEST_PAUSE) if self._failing else FIRST_PAUSE
+            self._failing = True
+            for change in changes:
+                self._kept.add(change)
+            text = f"the job could not be saved: {problem}"
+            new_jobs = [ticket for ticket, change in enumerate(changes, first) if isinstance(change, JobAdded)]
+            return Report(batch, dict.fromkeys(new_jobs, text), problem)
+        self._kept.clear()
+        self._failing = False
+        return Report(batch, refused, "")
+
+    def _commit(self, changes: Sequence[Change], first: Ticket) -> dict[Ticket, str]:
+        refused: dict[Ticket, str] = {}
+        self._connection.execute("BEGIN IMMEDIATE")
+        if self._failing:  # with nothing kept, only a write of our own can tell that the store is well again
+            self._connection.execute(COUNT_OUTAGE)
+        for change in self._kept:
+            self._write_or_drop(change)
+        for ticket, change in enumerate(changes, first):
+            if isinstance(change, JobAdded):
+                try:
+                    self._tables.insert(change)
+                except UNFIT as exc:
+                    refused[ticket] = f"the job could not be saved: {exc}"
+                for consequence in consequences(change):
+                    self._write_or_drop(consequence)
+            else:
+                self._write_or_drop(change)
+        self._connection.execute("COMMIT")
+        return refused
+
+    def _roll_back(self) -> None:
+        self._tables.forget()
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as exc:
+            log.warning("a transaction of the store could not be rolled back: %s", exc)
+
+    def _write_or_drop(self, change: Change) -> None:
+        try:
+            self._tables.write(change)
+        except UNFIT:
+            log.exception("internal error: a change that the store cannot hold was dropped")
+
+
+def _explain(exc: Exception) -> str:
+    name = getattr(exc, "sqlite_errorname", "")
+    return f"{exc} [{name}]" if name else f"{type(exc).__name__}: {exc}"
