@@ -1,0 +1,61 @@
+"""The two verbs of the package: parse and render."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from prunner_trio.definition.template._errors import TemplateError
+from prunner_trio.definition.template._evaluation import Limits, evaluate
+from prunner_trio.definition.template._lexer import LEFT
+from prunner_trio.definition.template._nodes import Tree
+from prunner_trio.definition.template._parser import parse_trees
+
+__all__ = ["Template", "parse", "render"]
+
+NAME = "interpolate"
+"""What prunner calls its templates; the errors begin with it."""
+
+_DEFAULT_LIMITS = Limits()
+
+
+@attrs.frozen
+class Template:
+    """A parsed template; make one with `parse`."""
+
+    text: str
+    _trees: Mapping[str, Tree] = attrs.field(repr=False)
+
+    def render(self, data: Mapping[str, object], *, limits: Limits = _DEFAULT_LIMITS) -> str:
+        """Execute the template with `data` as its dot; values are data and never parsed again.
+
+        Args:
+            data: JSON values by name. It is not changed.
+            limits: what the rendering may cost.
+
+        Raises:
+            TemplateError: a key is missing, a value does not fit, or a limit is exceeded.
+        """
+        return evaluate(NAME, self.text, self._trees, data, limits)
+
+
+def parse(text: str) -> Template:
+    """Parse a template without executing it.
+
+    Raises:
+        TemplateError: the text is no template.
+    """
+    try:
+        return Template(text, parse_trees(NAME, text))
+    except RecursionError as exc:
+        raise TemplateError(f"template: {NAME}:1: the template is nested too deeply", 1) from exc
+
+
+def render(text: str, data: Mapping[str, object], *, limits: Limits = _DEFAULT_LIMITS) -> str:
+    """Parse and execute a template; text without ``{{`` is returned as it is, at no cost.
+
+    Raises:
+        TemplateError: see `parse` and `Template.render`.
+    """
+    if LEFT not in text:
+        return text
+    return parse(text).render(data, limits=limits)
