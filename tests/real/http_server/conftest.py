@@ -25,6 +25,7 @@ from prunner_trio.http.server import HttpLimits, bind, serve_http
 
 PLAIN_HYPERCORN = os.environ.get("PRUNNER_TEST_HTTP_SERVER") == "hypercorn"
 PATIENCE_S = 10.0
+MORE_THAN_BUFFERS_HOLD = 32 * 2**20  # sender's and receiver's together
 
 
 @attrs.define(eq=False)
@@ -180,7 +181,7 @@ def make_app() -> QuartTrio:
     async def endless() -> Any:
         async def flood() -> AsyncIterator[bytes]:
             while True:
-                yield b"x" * 65536
+                yield bytes(MORE_THAN_BUFFERS_HOLD)
 
         return flood()
 

@@ -72,7 +72,7 @@ class Refusal(Exception):
 
 async def serve_connection(shared: Shared, stream: trio.SocketStream) -> None:
     """Serve one accepted connection until it is over. The caller closes `stream`."""
-    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.limits.head_bytes)
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.limits.head_bytes - 1)
     with shared.occupied_place():
         await Connection(shared, stream.socket, shared.limits, parser).run()
 
@@ -87,6 +87,7 @@ class Connection:
     parser: h11.Connection
     client: tuple[str, int] | None = None
     server: tuple[str, int] | None = None
+    had_request: bool = False
     # The request under way. While there is one, the client is owed an answer: closing is then a reset.
     exchange: Exchange | None = None
 
@@ -119,8 +120,8 @@ class Connection:
             self.server = parse_socket_addr(self.sock.family, self.sock.getsockname())
         except OSError as exc:
             raise ClientGone from exc
-        silence = self.limits.header
-        while (request := await self._next_request(silence)) is not None:
+        while (request := await self._next_request()) is not None:
+            self.had_request = True
             exchange = self.exchange = Exchange(self, request)
             await self.shared.app(exchange.scope(), exchange.receive, exchange.send)
             exchange.check_complete()
@@ -128,23 +129,27 @@ class Connection:
             if not await self._next_cycle():
                 await self._linger()
                 return
-            silence = self.limits.idle
 
-    async def _next_request(self, silence: float) -> h11.Request | None:
+    async def _next_request(self) -> h11.Request | None:
         """Read the next head; None if the client closes, is silent for too long, or the server wants to close."""
         buffered = len(self.parser.trailing_data[0])
+        silence = self.limits.idle if self.had_request else self.limits.header
         deadline = trio.current_time() + (self.limits.header if buffered else silence)
         while True:
             event = self.next_event()
             if isinstance(event, h11.Request):
                 _check_head(event, self.limits)
                 return event
-            if event is not h11.NEED_DATA or (self.shared.draining and not buffered):
+            if event is not h11.NEED_DATA:
                 return None
             with trio.CancelScope(deadline=deadline) as scope:
-                with self.shared.closed_first(scope) if not buffered else contextlib.nullcontext():
-                    # Never more than the limit and one byte: then h11 either has a whole head or refuses it (431).
-                    received = await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes + 1 - buffered))
+                with (
+                    self.shared.closed_first(scope, had_request=self.had_request)
+                    if not buffered
+                    else contextlib.nullcontext()
+                ):
+                    # Never more than the limit: then h11 either has a whole head or refuses it (431).
+                    received = await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes - buffered))
             if scope.cancelled_caught:
                 if not buffered:
                     return None
@@ -164,7 +169,7 @@ class Connection:
                         size += await self.receive(RECEIVE_BYTES)
             except Refusal:  # the answer is out already
                 return False
-        if self.parser.our_state is not h11.DONE or self.parser.their_state is not h11.DONE:
+        if self.shared.closing or self.parser.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
             return False
         self.parser.start_next_cycle()
         return True

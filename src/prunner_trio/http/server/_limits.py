@@ -33,8 +33,8 @@ class HttpLimits:
     """Request body, after the chunked coding is undone."""
 
     connections: int = 1000
-    """Open connections. At the limit, the one idle for the longest is closed to make room, answers carry
-    ``Connection: close``, and new clients wait in the backlog of the listening socket; nobody is turned away."""
+    """Open connections. A client beyond them waits in the backlog of the listening socket, and is not turned away;
+    for its sake the one idle for the longest since its last answer is closed or, if none is, the next to be so."""
 
     drain: float = 3.0
     """How long requests under way may go on after the shutdown has begun."""

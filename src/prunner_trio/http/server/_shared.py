@@ -26,10 +26,11 @@ class Shared:
     limits: HttpLimits
     state: ConnectionState
     draining: bool = False
+    crowded: bool = False  # all places are taken, and somebody waits for one
     count: int = 0
     _left: trio.Event = attrs.Factory(trio.Event)
-    # The scopes of connections that wait for a request, the longest waiting first; a dict for want of an ordered set.
-    _idle: dict[trio.CancelScope, None] = attrs.Factory(dict)
+    # The connections that wait for a request, the longest waiting first: their scopes, and whether they had one before.
+    _idle: dict[trio.CancelScope, bool] = attrs.Factory(dict)
 
     @property
     def full(self) -> bool:
@@ -39,7 +40,7 @@ class Shared:
     @property
     def closing(self) -> bool:
         """Whether connections should end with their present answer: at shutdown, and when others need the place."""
-        return self.draining or self.full
+        return self.draining or self.crowded
 
     def drain(self) -> None:
         """Let nobody begin another request, and close the connections that have none."""
@@ -48,18 +49,28 @@ class Shared:
             scope.cancel()
 
     async def room(self) -> None:
-        """Wait until one more connection is allowed. Of the idle ones, the oldest is closed to this end."""
-        while self.full:
-            left = self._left
-            for scope in self._idle:
-                scope.cancel()
-                break
-            await left.wait()
+        """Wait until one more connection is allowed.
+
+        The connection that is idle for the longest is closed to this end; not one that was just made, whose first
+        request must be on its way.
+        """
+        self.crowded = True
+        try:
+            while self.full:
+                left = self._left
+                oldest = next((scope for scope, had_request in self._idle.items() if had_request), None)
+                if oldest is not None:
+                    oldest.cancel()
+                await left.wait()
+        finally:
+            self.crowded = False
 
     @contextmanager
-    def closed_first(self, scope: trio.CancelScope) -> Iterator[None]:
+    def closed_first(self, scope: trio.CancelScope, *, had_request: bool) -> Iterator[None]:
         """Mark a connection as idle: `scope` is canceled when the server drains, or needs its place."""
-        self._idle[scope] = None
+        self._idle[scope] = had_request
+        if self.draining or (self.crowded and had_request):
+            scope.cancel()
         try:
             yield
         finally:
@@ -84,8 +95,10 @@ class RoomyListener(trio.abc.Listener[trio.SocketStream]):
     shared: Shared
 
     async def accept(self) -> trio.SocketStream:
-        """Wait for room, then for a client."""
-        await self.shared.room()
+        """Wait for a client, and for room if there is none."""
+        if self.shared.full:
+            await trio.lowlevel.wait_readable(self.listener.socket)  # nobody need go before somebody comes
+            await self.shared.room()
         stream = await self.listener.accept()
         self.shared.count += 1
         return stream
