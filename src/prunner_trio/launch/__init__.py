@@ -1,0 +1,5 @@
+"""Tasks as processes of this machine."""
+
+from prunner_trio.launch.posix import Containment, PosixLauncher, PosixProc, open_launcher
+
+__all__ = ["Containment", "PosixLauncher", "PosixProc", "open_launcher"]

@@ -1,0 +1,143 @@
+"""A cgroup for each task: the kernel keeps the list of its processes, whatever they do to hide.
+
+Only the list and `cgroup.kill` are used, so no controller has to be enabled and it does not matter that our own cgroup
+has processes of its own.
+"""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import attrs
+
+from prunner_trio.launch.procfs import stat
+
+__all__ = ["Leaf", "Leaves", "find_parent"]
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "prunner-"
+
+
+@attrs.define(eq=False)
+class Leaf:
+    """The cgroup of one task."""
+
+    _path: Path
+    _leaves: "Leaves"
+
+    @property
+    def join_file(self) -> str:
+        """The file into which a process writes its pid (or 0 for itself) to become a member."""
+        return str(self._path / "cgroup.procs")
+
+    def add(self, pid: int) -> None:
+        """Make a process a member; that it is gone is no error."""
+        with contextlib.suppress(ProcessLookupError):
+            _write(self._path / "cgroup.procs", str(pid))
+
+    def pids(self) -> list[int]:
+        """Return the members that are alive."""
+        try:
+            return [int(line) for line in (self._path / "cgroup.procs").read_bytes().split()]
+        except OSError:
+            return []
+
+    def kill(self) -> None:
+        """Send SIGKILL to all members at once."""
+        with contextlib.suppress(OSError):
+            _write(self._path / "cgroup.kill", "1")
+
+    def remove(self) -> None:
+        """Remove the cgroup, now or, if the kernel still holds it, at a later occasion."""
+        self._leaves.remove(self._path)
+
+
+@attrs.define(eq=False)
+class Leaves:
+    """The cgroups of this process's tasks, all in one directory below `parent`."""
+
+    _home: Path
+    _count: int = attrs.field(default=0, init=False)
+    _stale: list[Path] = attrs.field(factory=list, init=False)
+
+    @classmethod
+    def below(cls, parent: Path) -> "Leaves":
+        """Make a directory for the leaves below `parent`, and end what a daemon that was killed left behind there.
+
+        Raises:
+            OSError: the parent is no cgroup v2 in which we may make others, or the kernel is too old (5.14).
+        """
+        for old in parent.glob(f"{_PREFIX}*"):
+            pid, _, start = old.name.removeprefix(_PREFIX).partition("-")
+            process = stat(int(pid)) if pid.isdigit() else None
+            if process is None or str(process.start) != start:
+                _end(old)
+        own = stat(os.getpid())
+        home = parent / f"{_PREFIX}{os.getpid()}-{own.start if own else 0}"
+        home.mkdir(exist_ok=True)
+        if not (home / "cgroup.kill").exists():
+            home.rmdir()
+            raise FileNotFoundError(f"{home}: the kernel has no cgroup.kill")
+        return cls(home)
+
+    def new(self) -> Leaf:
+        """Make a cgroup. Raises ``OSError``."""
+        self._count += 1
+        path = self._home / f"task-{self._count}"
+        path.mkdir()
+        return Leaf(path, self)
+
+    def remove(self, path: Path) -> None:
+        """Remove a leaf, and those that the kernel still held when they were to be removed."""
+        self._stale.append(path)
+        self._stale = [path for path in self._stale if not _removed(path)]
+
+    def close(self) -> None:
+        """Remove the directory; whatever still lives in it is killed."""
+        _end(self._home)
+
+
+def find_parent() -> Path | None:
+    """Return the directory of our own cgroup v2, wherever it is mounted; None if there is none."""
+    try:
+        own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except (OSError, StopIteration):
+        return None
+    for line in mounts:
+        fields, _, kind = line.partition(" - ")
+        if kind.startswith("cgroup2 "):
+            root, mount = fields.split(" ")[3:5]
+            if own == root or own.startswith(root.rstrip("/") + "/"):
+                return Path(mount + own.removeprefix(root.rstrip("/")))
+    return None
+
+
+def _end(home: Path) -> None:
+    try:
+        _write(home / "cgroup.kill", "1")
+        for leaf in home.glob("task-*"):
+            _removed(leaf)
+        home.rmdir()
+    except OSError as exc:
+        log.warning("cgroup not removed path=%s error=%s", home, exc.strerror)
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # EBUSY for a moment after the last exit
+        return False
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,311 @@
+"""Starting processes on Linux.
+
+A process is started on the loop thread, in one step without a checkpoint: no cancellation can come between its
+beginning and its owner. One start per turn of the loop, so that a wide fan of tasks does not stall timers and requests.
+"""
+
+import contextlib
+import ctypes
+import errno
+import logging
+import os
+import resource
+import signal
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+import attrs
+import trio
+
+from prunner_trio.errors import LaunchError
+from prunner_trio.execution.seams import Command, Stream, TaskOutput
+from prunner_trio.launch.cgroup import Leaf, Leaves, find_parent
+from prunner_trio.launch.procfs import Stat, open_process
+from prunner_trio.launch.tree import MARK, Tree, Trees
+
+__all__ = ["Containment", "PosixLauncher", "PosixProc", "open_launcher"]
+
+log = logging.getLogger(__name__)
+
+_TRY_FALLBACK = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR})
+_PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
+_MOST_DESCRIPTORS = 65536
+_FAREWELL = 2.0
+
+
+class Containment(StrEnum):
+    """By what means the processes of a task are found."""
+
+    AUTO = "auto"
+    """`subreaper` where possible, else `group`."""
+    CGROUP = "cgroup"
+    """A cgroup per task, besides `subreaper`: finds all, whatever they do."""
+    SUBREAPER = "subreaper"
+    """Process group, parentage and a mark in the environment; finds what left its session or lost its parents."""
+    GROUP = "group"
+    """Process group and parentage; changes nothing in this process, but misses who left both."""
+
+
+@attrs.define(eq=False)
+class PosixProc:
+    """The processes of one task; see `Proc`."""
+
+    _tree: Tree
+    _script: int | None
+
+    @property
+    def pid(self) -> int:
+        """The leader's process id."""
+        return self._tree.leader
+
+    async def wait(self) -> int:
+        """Return the leader's exit status, or -n for signal n. The process stays a zombie until `close`."""
+        return await self._tree.leader_ended()
+
+    def signal_tree(self, sig: int) -> None:
+        """Send a signal to everybody in the tree; SIGINT becomes SIGTERM for those who ignore it.
+
+        SIGCONT follows SIGINT and SIGTERM, since a stopped process does not act on them.
+        """
+        self._tree.signal(sig)
+
+    async def wait_gone(self) -> None:
+        """Return when no process of the tree is alive. After SIGKILL, processes that come to light late get it too."""
+        await self._tree.gone()
+
+    def close(self) -> None:
+        """Reap the leader and give back all descriptors."""
+        self._tree.close()
+        if self._script is not None:
+            os.close(self._script)
+            self._script = None
+
+
+@attrs.define(eq=False)
+class PosixLauncher:
+    """Starts processes of this machine; see `Launcher`.
+
+    Made directly, it changes nothing in this process and contains tasks by their process groups (`Containment.GROUP`);
+    `open_launcher` does better.
+    """
+
+    _trees: Trees = attrs.field(factory=Trees, kw_only=True)
+    _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
+    _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
+    _gate: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
+        """Start a command in a process group of its own.
+
+        The environment gets one variable more, by which the processes of a task are known (see `tree.MARK`).
+
+        Raises:
+            LaunchError: it could not be started; the message names the program and the reason.
+        """
+        async with self._gate:  # the last checkpoint: getting the gate takes a turn of the loop
+            return self._launch(command, env, output)
+
+    def _launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
+        try:
+            return self._spawn(command, env, output)
+        except OSError as exc:
+            in_cwd = exc.filename == command.cwd
+            if command.fallback is not None and exc.errno in _TRY_FALLBACK and not in_cwd:
+                return self._launch(command.fallback, env, output)
+            place = f"in {command.cwd}" if in_cwd else command.argv[0]
+            raise LaunchError(f"cannot start {place}: {_explain(exc)}") from exc
+        except ValueError as exc:  # a NUL character, a "=" in a name, text that no encoding has
+            raise LaunchError(f"cannot start {command.argv[0]}: {exc}") from exc
+
+    def _spawn(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
+        mark = self._trees.new_mark(env.get(MARK, ""))
+        with contextlib.ExitStack() as undo:
+            leaf = self._leaves.new() if self._leaves is not None else None
+            if leaf is not None:
+                undo.callback(_undo_leaf, leaf)
+            argv, script = command.argv, None
+            if command.script is not None:
+                script = os.memfd_create("script", os.MFD_CLOEXEC)
+                undo.callback(os.close, script)
+                _write_script(script, command.script, leaf)
+                argv = (*argv, f"/proc/{os.getpid()}/fd/{script}")
+            with _signals_not_ignored():
+                child = subprocess.Popen(
+                    argv,
+                    env={**env, MARK: mark},
+                    cwd=command.cwd,
+                    process_group=0,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output.fileno(Stream.STDOUT),
+                    stderr=output.fileno(Stream.STDERR),
+                )
+            undo.callback(_undo_child, child)
+            pidfd = os.pidfd_open(child.pid)
+            undo.callback(os.close, pidfd)
+            if leaf is not None and command.script is None:
+                leaf.add(child.pid)
+            if self._limits is not None:
+                # Some programs cannot use descriptors beyond 1023, or try to close all that there may be.
+                with contextlib.suppress(OSError):
+                    resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._limits)
+            # Reaping is for `Tree.close`; a returncode keeps `Popen` itself away from the pid.
+            child.returncode = 0
+            undo.pop_all()
+        return PosixProc(self._trees.add(child.pid, pidfd, mark, leaf), script)
+
+
+@asynccontextmanager
+async def open_launcher(
+    containment: Containment = Containment.AUTO, *, cgroup_parent: Path | None = None
+) -> AsyncIterator[PosixLauncher]:
+    """Make a launcher, and this process fit for it.
+
+    Raises the soft limit of open descriptors (started programs keep the old one), and lets no blocked signal and no
+    ignored SIGCHLD be inherited. Unless the containment is `group`, this process becomes a child subreaper: processes
+    that lose their parents become its children and are reaped here, so no other part of it should start programs in
+    process groups of their own. What is still alive of them at the end is killed; that takes at most 2 s.
+
+    Args:
+        containment: `cgroup` and `subreaper` need the main thread.
+        cgroup_parent: a cgroup v2 directory in which we may make others; None: our own one.
+
+    Raises:
+        RuntimeError: the means that was asked for is not there; the message says why.
+    """
+    if containment is Containment.AUTO:
+        able = threading.current_thread() is threading.main_thread()
+        containment = Containment.SUBREAPER if able else Containment.GROUP
+    limits = _raise_descriptor_limit()
+    if containment is Containment.GROUP:
+        yield PosixLauncher(limits=limits)
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(f"containment {containment.value!r} needs the main thread")
+    leaves = _open_leaves(cgroup_parent) if containment is Containment.CGROUP else None
+    trees = Trees(subreaper=True)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with contextlib.ExitStack() as stack:
+        stack.callback(trees.close)
+        if leaves is not None:
+            stack.callback(leaves.close)
+        stack.enter_context(_subreaper())
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_reap_orphans, trees)
+            try:
+                yield PosixLauncher(trees=trees, leaves=leaves, limits=limits)
+            finally:
+                await _end_strays(trees)
+                nursery.cancel_scope.cancel()
+
+
+async def _reap_orphans(trees: Trees, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
+        task_status.started()
+        async for _ in deaths:
+            trees.orphans()
+            await trio.sleep(0.05)  # many deaths, one look
+
+
+async def _end_strays(trees: Trees) -> None:
+    """Kill orphans that no tree owned. Takes at most `_FAREWELL` seconds, shielded; who survives that is reported."""
+    with trio.move_on_after(_FAREWELL, shield=True) as farewell:
+        while strays := trees.orphans():
+            for stray in strays:
+                await _end_stray(stray)
+    if farewell.cancelled_caught:
+        log.error("processes survived SIGKILL pids=%s", [stray.pid for stray in trees.orphans()])
+
+
+async def _end_stray(stray: Stat) -> None:
+    if (pinned := open_process(stray)) is None:
+        await trio.lowlevel.checkpoint()
+        return
+    try:
+        pinned.send(signal.SIGKILL)
+        await trio.lowlevel.wait_readable(pinned.fd)
+    finally:
+        pinned.close()
+
+
+def _explain(exc: OSError) -> str:
+    if exc.errno == errno.E2BIG:
+        return "the arguments and variables are too large (a single one may have 128 KiB)"
+    return exc.strerror or str(exc)
+
+
+def _write_script(fd: int, text: str, leaf: Leaf | None) -> None:
+    if "\0" in text:
+        raise ValueError("the script contains a NUL character")
+    if leaf is not None:  # on the same line, so that line numbers in messages stay right
+        text = f"echo $$ >'{leaf.join_file}' || exit; {text}"
+    data = memoryview(os.fsencode(text))
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _undo_leaf(leaf: Leaf) -> None:
+    leaf.kill()
+    leaf.remove()
+
+
+def _undo_child(child: subprocess.Popen[bytes]) -> None:
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+@contextmanager
+def _signals_not_ignored() -> Iterator[None]:
+    """Let a new process start with the usual actions of signals, though we ignore some.
+
+    A daemon started in the background by a script ignores SIGINT; its tasks must not. Python resets handled signals in
+    a child, not ignored ones, so for a moment they are handled, by doing nothing.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    ignored = [sig for sig in _PASSED_ON if main and signal.getsignal(sig) is signal.SIG_IGN]
+    for sig in ignored:
+        signal.signal(sig, lambda *_: None)
+    try:
+        yield
+    finally:
+        for sig in ignored:
+            signal.signal(sig, signal.SIG_IGN)
+
+
+def _raise_descriptor_limit() -> tuple[int, int] | None:
+    """Allow as many descriptors as we may have; return the limits there were, if that changed them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return soft, hard
+
+
+def _open_leaves(parent: Path | None) -> Leaves:
+    parent = parent or find_parent()
+    if parent is None:
+        raise RuntimeError("containment 'cgroup': no cgroup v2 is mounted")
+    try:
+        return Leaves.below(parent)
+    except OSError as exc:
+        raise RuntimeError(f"containment 'cgroup': {parent}: {exc.strerror or exc}") from exc
+
+
+@contextmanager
+def _subreaper() -> Iterator[None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = ctypes.c_int()
+    if libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0) != 0:
+        raise RuntimeError(f"this kernel has no child subreapers: {os.strerror(ctypes.get_errno())}")
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)

@@ -1,0 +1,140 @@
+"""What /proc says about processes. Everything here is a moment's truth: a process may be gone when it is read.
+
+A pid alone names nobody: it may have been given to another process. `open_process` pins the process that was seen.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+import attrs
+
+__all__ = ["Pinned", "Stat", "children", "descendants", "environment", "everybody", "ignores", "open_process", "stat"]
+
+
+@attrs.frozen
+class Stat:
+    """One process.
+
+    Attributes:
+        start: clock ticks since boot; together with `pid` it names one process for ever.
+        alive: False for a zombie: it has ended and waits for its parent.
+    """
+
+    pid: int
+    start: int
+    parent: int
+    group: int
+    alive: bool
+
+
+def stat(pid: int) -> Stat | None:
+    """Return what is known of a process; None if there is none."""
+    text = _read(f"/proc/{pid}/stat")
+    if not text:
+        return None
+    fields = text[text.rindex(b")") + 2 :].split(b" ")
+    # The main thread of a process may end before the others; the process lives on, though it is shown as a zombie.
+    alive = fields[0] not in (b"Z", b"X", b"x") or int(fields[17]) > 1
+    return Stat(pid, int(fields[19]), int(fields[1]), int(fields[2]), alive)
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process, zombies included."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return found
+
+
+def descendants(*roots: int) -> dict[int, Stat]:
+    """Return these processes and all below them, parents before children. Zombies are left out, not their children."""
+    found: dict[int, Stat] = {}
+    queue, seen = list(roots), set(roots)
+    for pid in queue:
+        if (process := stat(pid)) is not None and process.alive:
+            found[pid] = process
+        fresh = [child for child in children(pid) if child not in seen]
+        seen.update(fresh)
+        queue += fresh
+    return found
+
+
+def everybody() -> Iterator[Stat]:
+    """Go through all processes of the machine."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process := stat(int(name))) is not None:
+            yield process
+
+
+def environment(pid: int, name: str) -> str:
+    """Return a variable of the environment with which a process was started; empty if unset or not ours to read."""
+    prefix = os.fsencode(name) + b"="
+    for entry in _read(f"/proc/{pid}/environ").split(b"\0"):
+        if entry.startswith(prefix):
+            return os.fsdecode(entry.removeprefix(prefix))
+    return ""
+
+
+def ignores(pid: int, sig: int) -> bool:
+    """Tell whether a process ignores a signal."""
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"SigIgn:"):
+            return bool(int(line.split()[1], 16) >> (sig - 1) & 1)
+    return False
+
+
+@attrs.define(eq=False)
+class Pinned:
+    """A process that cannot be mistaken for another one, held by a descriptor."""
+
+    process: Stat
+    fd: int
+
+    def send(self, sig: int) -> None:
+        """Send a signal; that the process is gone, or not ours, is no error."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(self.fd, sig)
+
+    def close(self) -> None:
+        """Let the process go."""
+        os.close(self.fd)
+
+
+def open_process(process: Stat) -> Pinned | None:
+    """Pin a process that was seen a moment ago; None if it is gone.
+
+    Raises:
+        OSError: no descriptor is to be had.
+    """
+    try:
+        fd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return None
+    now = stat(process.pid)
+    if now is None or now.start != process.start or not now.alive:
+        os.close(fd)
+        return None
+    return Pinned(process, fd)
+
+
+def _read(path: str) -> bytes:
+    """Return the content of a small file; nothing if it, or its process, is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

@@ -1,0 +1,231 @@
+"""The processes of a task as one tree, and the register of all trees of this process.
+
+A tree is found from its leader downwards. What lost its parent is found again in one of three ways: by the process
+group, by the mark that every process of the tree inherits in its environment, or because it was seen below the leader
+before. If this process is a child subreaper (see `open_launcher`), such orphans become our children, and one read of
+a small file tells that there are none. If it is not, the whole of /proc has to be searched, and only those that stayed
+in the process group are found. With a cgroup leaf, the kernel itself keeps the list.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import Iterable, Iterator
+
+import attrs
+import trio
+
+from prunner_trio.launch.cgroup import Leaf
+from prunner_trio.launch.procfs import Pinned, Stat, descendants, environment, everybody, ignores, open_process, stat
+
+__all__ = ["MARK", "Tree", "Trees"]
+
+MARK = "PRUNNER_TREE"
+"""The variable by which a process tells to which trees it belongs, separated by colons, outermost first."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+_MOST_ROUNDS = 10
+
+
+@attrs.define(eq=False)
+class Trees:
+    """All trees of this process.
+
+    Attributes:
+        subreaper: orphans become children of this process.
+    """
+
+    subreaper: bool = False
+    _trees: dict[int, "Tree"] = attrs.field(factory=dict, init=False)
+    _instance: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
+    _count: int = attrs.field(default=0, init=False)
+    _children_fd: int | None = attrs.field(default=None, init=False)
+
+    def new_mark(self, outer: str) -> str:
+        """Return the mark of the next tree; `outer` is that of the trees in which we ourselves run, if any."""
+        self._count += 1
+        mark = f"{self._instance}.{self._count}"
+        return f"{outer}:{mark}" if outer else mark
+
+    def add(self, leader: int, pidfd: int, mark: str, leaf: Leaf | None) -> "Tree":
+        """Register the tree of a process that was started just now."""
+        tree = Tree(leader, pidfd, mark.rpartition(":")[2], leaf, self)
+        self._trees[leader] = tree
+        return tree
+
+    def forget(self, tree: "Tree") -> None:
+        """Take a tree off the register."""
+        del self._trees[tree.leader]
+
+    def orphans(self) -> list[Stat]:
+        """Return the living processes that lost their parents and came to us; reap those that have ended.
+
+        Programs that other parts of this process started in its own group, without a launcher, are not touched.
+        """
+        if not self.subreaper:
+            return []
+        living = []
+        for pid in self._children():
+            if pid in self._trees or (process := stat(pid)) is None or process.group == os.getpgrp():
+                continue
+            if process.alive:
+                living.append(process)
+            else:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+        return living
+
+    def owner(self, orphan: Stat) -> "Tree | None":
+        """Return the tree to which an orphan belongs; None if nothing tells."""
+        if (tree := self._trees.get(orphan.group)) is not None:
+            return tree
+        marks = environment(orphan.pid, MARK).split(":")
+        for tree in self._trees.values():
+            if tree.mark in marks or tree.knows(orphan):
+                return tree
+        return next(iter(self._trees.values())) if len(self._trees) == 1 else None
+
+    def close(self) -> None:
+        """Let go of what the register holds itself."""
+        if self._children_fd is not None:
+            os.close(self._children_fd)
+            self._children_fd = None
+
+    def _children(self) -> Iterator[int]:
+        # The kernel gives orphans to the first living thread of a subreaper: that is the main thread, whose id is the
+        # pid. Reading the list is reliable because nobody but us takes entries off it, by reaping.
+        if self._children_fd is None:
+            self._children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+        size = 1 << 16
+        while len(data := os.pread(self._children_fd, size, 0)) == size:
+            size *= 2
+        return map(int, data.split())
+
+
+@attrs.define(eq=False)
+class Tree:
+    """The processes of one task.
+
+    Attributes:
+        leader: pid of the first process. It stays a zombie until `close`, so that the number, which also names the
+            process group, belongs to nobody else while we may signal it.
+        mark: what names this tree in `MARK`.
+    """
+
+    leader: int
+    _pidfd: int
+    mark: str
+    _leaf: Leaf | None
+    _trees: Trees
+    _ended: bool = attrs.field(default=False, init=False)
+    _killing: bool = attrs.field(default=False, init=False)
+    _seen: dict[int, int] = attrs.field(factory=dict, init=False)
+
+    def status(self) -> int | None:
+        """Return the leader's exit status, negative for a signal; None while it runs."""
+        info = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if info is None:
+            return None
+        self._ended = True
+        return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+
+    async def leader_ended(self) -> int:
+        """Wait for the leader and return its status. One waiter at a time."""
+        while True:
+            await trio.lowlevel.wait_readable(self._pidfd)
+            if (status := self.status()) is not None:
+                return status
+
+    def knows(self, process: Stat) -> bool:
+        """Tell whether a process was seen in this tree before."""
+        return self._seen.get(process.pid) == process.start
+
+    def members(self) -> list[Stat]:
+        """Return all processes of the tree that are alive, parents before children where it is known."""
+        running = not self._ended and self.status() is None
+        roots = [self.leader] if running else []
+        roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
+        if self._leaf is not None:
+            roots += [pid for pid in self._leaf.pids() if pid not in roots]
+        elif not self._trees.subreaper:
+            roots += [
+                process.pid for process in everybody() if process.group == self.leader and process.pid not in roots
+            ]
+        if not roots:
+            return []
+        found = descendants(*roots)
+        self._seen.update((process.pid, process.start) for process in found.values())
+        return list(found.values())
+
+    def signal(self, sig: int) -> None:
+        """Signal every process of the tree; see `Proc.signal_tree`."""
+        if sig == signal.SIGKILL:
+            self._kill()
+            return
+        # Parents first: a shell must know of the interrupt before it sees its child end, or it would go on.
+        for pinned in self._pin(self.members()):
+            gentle = sig == signal.SIGINT and ignores(pinned.process.pid, signal.SIGINT)
+            pinned.send(signal.SIGTERM if gentle else sig)
+            if sig in (signal.SIGINT, signal.SIGTERM):
+                pinned.send(signal.SIGCONT)
+
+    async def gone(self) -> None:
+        """Wait until no process of the tree is alive; once SIGKILL was sent, latecomers get it too."""
+        if self.status() is None:
+            await self.leader_ended()
+        pause = _SHORTEST_PAUSE
+        while members := self.members():
+            if self._killing:
+                self._kill()
+            if not await self._one_round(members):
+                await trio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Reap the leader, give the descriptors back, remove the leaf."""
+        # A leader that survived SIGKILL (in an uninterruptible system call) becomes an orphan of ours.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        os.close(self._pidfd)
+        self._trees.forget(self)
+        if self._leaf is not None:
+            self._leaf.remove()
+
+    def _kill(self) -> None:
+        self._killing = True
+        if self._leaf is not None:
+            self._leaf.kill()
+        # At once for the whole group, so that no member can escape by forking. The number is ours until `close`.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.leader, signal.SIGKILL)
+        done: set[tuple[int, int]] = set()
+        for _ in range(_MOST_ROUNDS):
+            fresh = [process for process in self.members() if (process.pid, process.start) not in done]
+            if not fresh:
+                return
+            for pinned in self._pin(fresh):
+                pinned.send(signal.SIGKILL)
+            done.update((process.pid, process.start) for process in fresh)
+
+    def _pin(self, processes: Iterable[Stat]) -> Iterator[Pinned]:
+        """Yield each process that still lives, held for as long as the consumer looks at it."""
+        for process in processes:
+            try:
+                pinned = open_process(process)
+            except OSError:  # no descriptors left: the next signal of the stop sequence may find some
+                continue
+            if pinned is not None:
+                try:
+                    yield pinned
+                finally:
+                    pinned.close()
+
+    async def _one_round(self, members: Iterable[Stat]) -> bool:
+        """Wait for these to end; False if that could not be waited for."""
+        waited = False
+        for pinned in self._pin(members):
+            await trio.lowlevel.wait_readable(pinned.fd)
+            waited = True
+        return waited
