@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import attrs
@@ -14,7 +14,7 @@ from prunner_trio.storage.lock import DirectoryLock
 from prunner_trio.storage.prunner_json import read_prunner
 from prunner_trio.storage.reads import Reader
 from prunner_trio.storage.rows import consequences
-from prunner_trio.storage.schema import STORE_FILE, VERSION, connect, migrate, version_of
+from prunner_trio.storage.schema import STORE_FILE, VERSION, connect, connect_for_reading, migrate, version_of
 from prunner_trio.storage.tables import UNFIT, Tables
 
 __all__ = ["PRUNNER_FILE", "OpenStore", "open_store", "store_file"]
@@ -58,8 +58,9 @@ def open_store(directory: Path, now: float) -> OpenStore:
     with ExitStack() as undo:
         lock = DirectoryLock(directory)
         undo.callback(lock.release)
-        history = _history(directory, path, now)
         with _errors(path):
+            # Read before the store comes to be, so that a broken file leaves nothing behind.
+            history = _history(directory / PRUNNER_FILE, now) if _is_new(path) else ()
             connection = connect(path)
             undo.callback(connection.close)
             if version_of(connection, path) != VERSION:
@@ -69,12 +70,17 @@ def open_store(directory: Path, now: float) -> OpenStore:
     return OpenStore(path, lock, connection, reader, len(history))
 
 
-def _history(directory: Path, path: Path, now: float) -> Sequence[SavedJob]:
-    """Return the jobs of prunner's file, if this is the first start; read before the store comes to be."""
-    source = directory / PRUNNER_FILE
+def _is_new(path: Path) -> bool:
+    """Whether no start has ever succeeded; one that did not may have left a file without tables."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with closing(connect_for_reading(path)) as connection:
+        return version_of(connection, path) == 0
+
+
+def _history(source: Path, now: float) -> Sequence[SavedJob]:
+    """Return the jobs of prunner's file, if there is one."""
     try:
-        if path.exists() and path.stat().st_size:
-            return ()
         return read_prunner(source.read_bytes(), now=now, source=str(source))
     except FileNotFoundError:
         return ()
