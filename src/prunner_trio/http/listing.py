@@ -14,9 +14,9 @@ import attrs
 import trio
 
 from prunner_trio.http.facts import Answer, Request, json_answer
-from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.port import JobPort, RunnerPort
 from prunner_trio.http.wire import encode_job, encode_pipelines
-from prunner_trio.model import Event, EventKind, JobId, JobView
+from prunner_trio.model import Event, EventKind, JobId, JobView, StopReason
 
 __all__ = ["Listing"]
 
@@ -29,25 +29,27 @@ _CHUNK = 131_072
 class _Block:
     """Jobs of neighboring numbers, newest first.
 
-    Either open: `jobs` holds each as its view (not encoded yet) or its bytes. Or sealed, when all of them are over:
-    `jobs` is empty, and only `text` is left, in which job number `numbers[i]` ends at `ends[i]`.
+    Either open: `jobs` holds each as its bytes or, if those would be out of date, as a handle to look at. Or sealed,
+    when all of them are over: `jobs` is empty, and only `text` is left, in which job `numbers[i]` ends at `ends[i]`.
     """
 
-    jobs: dict[int, JobView | bytes] = attrs.field(factory=dict)
+    jobs: dict[int, JobPort | bytes] = attrs.field(factory=dict)
     live: set[int] = attrs.field(factory=set)
     text: bytes | None = None
-    numbers: array[int] = attrs.field(factory=lambda: array("Q"))
-    ends: array[int] = attrs.field(factory=lambda: array("Q"))
+    numbers: "array[int]" = attrs.field(factory=lambda: array("Q"))
+    ends: "array[int]" = attrs.field(factory=lambda: array("Q"))
 
-    def put(self, job: JobView) -> None:
-        """Add or replace a job."""
+    def put_live(self, number: int, job: JobPort) -> None:
+        """Add a job that is not over, or note that it has changed."""
         self._open()
-        if job.state.final:
-            self.live.discard(job.number)
-            self.jobs[job.number] = encode_job(job)
-        else:
-            self.live.add(job.number)
-            self.jobs[job.number] = job
+        self.live.add(number)
+        self.jobs[number] = job
+
+    def put_over(self, job: JobView) -> None:
+        """Add a job that is over, or replace it as it was before."""
+        self._open()
+        self.live.discard(job.number)
+        self.jobs[job.number] = encode_job(job)
 
     def remove(self, number: int) -> None:
         """Forget a job, if it is here."""
@@ -61,8 +63,8 @@ class _Block:
             index = self.numbers.index(number)
             return self.text[self._start(index) : self.ends[index]]
         job = self.jobs[number]
-        if isinstance(job, JobView):
-            job = self.jobs[number] = encode_job(job)
+        if not isinstance(job, bytes):
+            job = self.jobs[number] = encode_job(job.view())
         return job
 
     def render(self) -> bytes:
@@ -133,7 +135,7 @@ class Listing:
         if self._watch is not None:
             self._watch.close()
         self._watch, self._loaded = None, False
-        self._blocks, self._numbers, self._removed = {}, {}, set()
+        self._forget()
 
     def job(self, job_id: JobId) -> bytes | None:
         """Return the JSON of a job without a newline, or None if the listing does not (yet) have it."""
@@ -160,42 +162,63 @@ class Listing:
             return Answer(304, headers=(caching, *headers))
         return json_answer(tuple(_chunks(head, await self._texts())), caching=caching, headers=headers)
 
-    def note(self, event: Event, job: JobView) -> None:
+    def note(self, event: Event) -> None:
         """Take over what an event changed."""
         self._version += 1
         if event.kind is EventKind.REMOVED:
-            self._remove(job)
-        else:
-            self._put(job)
+            self._remove(event.job_id)
+        elif (job := self._runner.job(event.job_id)) is not None:
+            self._update(job, over=event.kind is EventKind.JOB and event.state.final)
 
     def _follow(self) -> None:
         if self._watch is None:
+            self._forget()  # what a load has brought that was under way when `stop` was called
             with ExitStack() as stack:
                 stack.enter_context(self._runner.observe(self.note))
                 self._watch = stack.pop_all()
-            for job in self._runner.live():
-                self._put(job)
+            for view in self._runner.live():
+                if (job := self._runner.job(view.id)) is not None:
+                    self._update(job, over=False)
+
+    def _update(self, job: JobPort, *, over: bool) -> None:
+        if not over:
+            number = self._numbers.get(job.id)
+            if number is None:
+                number = self._numbers[job.id] = job.view().number
+            self._block(number).put_live(number, job)
+            return
+        view = job.view()
+        if view.stop is not None and view.stop.reason is StopReason.NOT_SAVED:
+            self._remove(view.id)  # whoever asked for it was told that it does not exist
+        else:
+            self._put_over(view)
 
     async def _load(self) -> None:
         before: int | None = None
         while page := await self._runner.jobs(before=before, limit=_PAGE):
             for job in page:
                 # What an event has told since is newer than what was read.
-                if job.id not in self._numbers and job.id not in self._removed:
-                    self._put(job)
+                if job.id not in self._numbers and job.id not in self._removed and job.state.final:
+                    self._put_over(job)
             before = page[-1].number
-        self._loaded = True
+        self._loaded = self._watch is not None
         self._removed = set()
         self._version += 1
 
-    def _put(self, job: JobView) -> None:
-        self._numbers[job.id] = job.number
-        self._blocks.setdefault(job.number // _JOBS_PER_BLOCK, _Block()).put(job)
+    def _forget(self) -> None:
+        self._blocks, self._numbers, self._removed = {}, {}, set()
 
-    def _remove(self, job: JobView) -> None:
+    def _put_over(self, job: JobView) -> None:
+        self._numbers[job.id] = job.number
+        self._block(job.number).put_over(job)
+
+    def _block(self, number: int) -> _Block:
+        return self._blocks.setdefault(number // _JOBS_PER_BLOCK, _Block())
+
+    def _remove(self, job_id: JobId) -> None:
         if not self._loaded:
-            self._removed.add(job.id)
-        number = self._numbers.pop(job.id, None)
+            self._removed.add(job_id)
+        number = self._numbers.pop(job_id, None)
         if number is None:
             return
         index = number // _JOBS_PER_BLOCK

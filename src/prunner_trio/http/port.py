@@ -15,7 +15,7 @@ class JobPort(Protocol):
 
     @property
     def id(self) -> JobId:
-        """Its name for ever."""
+        """A UUID in its usual form."""
         ...
 
     def view(self) -> JobView:
@@ -50,7 +50,7 @@ class RunnerPort(Protocol):
         ...
 
     def job(self, job_id: JobId) -> JobPort | None:
-        """Return a job that is waiting or running."""
+        """Return a job that is not over; see `observe`."""
         ...
 
     def live(self) -> Iterator[JobView]:
@@ -67,6 +67,9 @@ class RunnerPort(Protocol):
         """Return jobs, newest first, with numbers below `before`. Raises `StoreError`."""
         ...
 
-    def observe(self, listener: Callable[[Event, JobView], None]) -> AbstractContextManager[None]:
-        """Call `listener` with every event, and the job as it is right after it, while the context is open."""
+    def observe(self, listener: Callable[[Event], None]) -> AbstractContextManager[None]:
+        """Call `listener` with every event while the context is open.
+
+        During a job's last event, `job` still returns it.
+        """
         ...
