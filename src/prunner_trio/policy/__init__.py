@@ -1,0 +1,18 @@
+"""Decisions over wait lists and retention: pure functions, no clock of their own."""
+
+from prunner_trio.policy.retention import ORPHAN_GRACE, RetentionRule, next_look, retention_rule
+from prunner_trio.policy.wait_list import Admission, Waiting, WaitList, admit, next_wakeup, schedulable, startable
+
+__all__ = [
+    "ORPHAN_GRACE",
+    "Admission",
+    "RetentionRule",
+    "WaitList",
+    "Waiting",
+    "admit",
+    "next_look",
+    "next_wakeup",
+    "retention_rule",
+    "schedulable",
+    "startable",
+]

@@ -1,0 +1,405 @@
+"""One job: a nursery whose child tasks are the nodes of its pipeline's graph.
+
+Every change of state goes through the tables of `model.states`, is given to the journal, and then published. A stop is
+written down as a `StopRequest` before anything is canceled; the outcome is computed from that record and the states of
+the tasks.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from prunner_trio.definition.pipeline import PipelineDef, TaskDef
+from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
+from prunner_trio.execution.prepare import prepare
+from prunner_trio.execution.seams import (
+    Change,
+    JobChanged,
+    Journal,
+    Launcher,
+    OutputStore,
+    SavedJob,
+    Stream,
+    TaskChanged,
+    Ticket,
+)
+from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
+from prunner_trio.model import (
+    JOB_MOVES,
+    TASK_MOVES,
+    Event,
+    EventKind,
+    JobId,
+    JobView,
+    Move,
+    State,
+    StopReason,
+    StopRequest,
+    TaskView,
+    job_outcome,
+    next_state,
+)
+
+__all__ = ["HANDLER_OUTPUT_LIMIT", "JobRun", "Services"]
+
+log = logging.getLogger(__name__)
+
+HANDLER_OUTPUT_LIMIT = 1024 * 1024
+"""Bytes of a failed task's output, counted from its end, that `on_error` is given."""
+
+
+@attrs.frozen
+class Services:
+    """What all jobs of a runner share.
+
+    Attributes:
+        now: wall time.
+        publish: takes (kind, job, task name, state, reason), makes an `Event` of it and tells the subscribers.
+        env: the environment that tasks start from.
+        cwd: the directory in which scripts run.
+        shell: for tasks whose definition names none.
+    """
+
+    launcher: Launcher
+    journal: Journal
+    output: OutputStore
+    now: Callable[[], float]
+    publish: Callable[[EventKind, "JobRun", str, State, str], Event]
+    hurry: Hurry
+    env: Mapping[str, str] = attrs.field(repr=False)
+    cwd: str
+    shell: str
+    kill_timeout: float
+    reap_timeout: float
+
+
+@attrs.define(eq=False)
+class TaskRun:
+    """A task of a live job; owned by its `JobRun`."""
+
+    spec: TaskDef
+    position: int
+    view: TaskView
+    deps: "tuple[TaskRun, ...]" = ()
+    settled: trio.Event = attrs.field(factory=trio.Event)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def blocker(self) -> "TaskRun | None":
+        """Return a dependency that has not passed, if there is one."""
+        return next((dep for dep in self.deps if not _passed(dep.view)), None)
+
+
+def _passed(task: TaskView) -> bool:
+    return task.state in (State.DONE, State.SKIPPED) or (task.state is State.ERROR and task.allow_failure)
+
+
+class JobRun:
+    """A job from its acceptance to its end."""
+
+    def __init__(self, saved: SavedJob, services: Services) -> None:
+        self.definition: PipelineDef = saved.definition
+        self.finished = trio.Event()
+        """Set once the job is final and on disk, or once the runner gives up its wait list."""
+        self._services = services
+        self._head = attrs.evolve(saved.job, tasks=())
+        self._tasks = _task_runs(saved)
+        self._view: JobView | None = None
+        self._scope = trio.CancelScope()
+        self._outcome: Move | None = None
+        self._decided = False
+        self._first_failure: TaskRun | None = None
+
+    # --------------------------------------------------------------------------------------------- what can be seen
+
+    @property
+    def id(self) -> JobId:
+        """The job's id."""
+        return self._head.id
+
+    @property
+    def state(self) -> State:
+        """The job's state; final ones only once they are on disk."""
+        return self._head.state
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """The first stop request."""
+        return self._head.stop
+
+    def view(self) -> JobView:
+        """Return the job as it is now; the same object until something changes."""
+        if self._view is None:
+            self._view = attrs.evolve(self._head, tasks=tuple(task.view for task in self._tasks))
+        return self._view
+
+    # ------------------------------------------------------------------------------------------------ being stopped
+
+    def request_stop(self, reason: StopReason, by: str = "") -> None:
+        """Ask a running job to stop. Returns at once; later requests keep the first reason.
+
+        A job whose outcome is decided is left alone.
+        """
+        if self._decided:
+            return
+        self._note_stop(reason, by)
+        self._scope.cancel()
+
+    def cancel_waiting(self, reason: StopReason, by: str = "", *, error: str = "", record: bool = True) -> None:
+        """Settle a job that has not started: no scope reaches it.
+
+        The states of its tasks follow from its own, so they are not recorded one by one.
+
+        Args:
+            record: False if the journal has it already, or must never have it.
+        """
+        self._note_stop(reason, by)
+        for task in self._tasks:
+            self._move_task(task, Move.CANCEL, f"stopped: {reason.value}", record=False)
+        self._decided = True
+        self._set_head(error=error, ended=self._services.now())
+        if record:
+            self._record(JobChanged(attrs.evolve(self._head, state=next_state(JOB_MOVES, self.state, Move.CANCEL))))
+        self._settle(Move.CANCEL)
+
+    def as_evicted(self) -> JobView:
+        """Return the job as it will be when a newer one has taken its place."""
+        now = self._services.now()
+        stop = StopRequest(StopReason.REPLACED, now)
+        return attrs.evolve(self._head, state=State.CANCELED, stop=stop, ended=now)
+
+    def _note_stop(self, reason: StopReason, by: str = "") -> None:
+        if self.stop is None:
+            self._set_head(stop=StopRequest(reason, self._services.now(), by))
+
+    # ------------------------------------------------------------------------------------------------------ running
+
+    async def run(self) -> None:
+        """Run the job to its end. Returns, or raises only `Cancelled`, with nothing of it alive.
+
+        The job is final only after its last commit: what has been reported completed stays completed.
+        """
+        try:
+            await self._run_tasks()
+            self._outcome = self._decide()
+            await self._run_handler()
+        except* Exception:  # the job boundary: a defect of the runner ends one job, not all of them
+            log.exception("internal error in a job", extra={"job": self.id})
+            self._note_stop(StopReason.INTERNAL)
+            self._set_head(error=self._head.error or "internal error")
+            self._outcome = Move.FAIL
+        finally:
+            for task in self._tasks:
+                self._cancel_unless_final(task)
+            await self._finish(self._outcome or self._decide())
+
+    def _decide(self) -> Move:
+        if self.state is State.WAITING:
+            return Move.CANCEL
+        return job_outcome([task.view for task in self._tasks], self.stop)
+
+    async def _finish(self, outcome: Move) -> None:
+        self._decided = True
+        self._set_head(ended=self._services.now())
+        ticket = self._record(JobChanged(attrs.evolve(self._head, state=next_state(JOB_MOVES, self.state, outcome))))
+        try:
+            await self._services.journal.committed(ticket)
+        except StoreError as exc:
+            log.error("the end of a job could not be saved: %s", exc, extra={"job": self.id})
+        finally:
+            self._settle(outcome)
+
+    async def _run_tasks(self) -> None:
+        with self._scope:
+            await trio.lowlevel.checkpoint_if_cancelled()  # a job may be canceled before its first step
+            self._start()
+            async with trio.open_nursery() as timer:
+                if self.definition.timeout is not None:
+                    timer.start_soon(self._time_out, self.definition.timeout, name=f"{self.id} timeout")
+                async with trio.open_nursery() as nursery:
+                    for task in self._tasks:
+                        nursery.start_soon(self._run_task, task, name=f"{self.id}/{task.spec.name}")
+                timer.cancel_scope.cancel()
+
+    async def _time_out(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self._set_head(error=self._head.error or f"timed out after {seconds:g}s")
+        self.request_stop(StopReason.TIMEOUT)
+
+    async def _run_task(self, task: TaskRun) -> None:
+        try:
+            with task.scope:
+                for dep in task.deps:
+                    await dep.settled.wait()
+                if blocker := task.blocker():
+                    reason = f"needs {blocker.spec.name!r}, which is {blocker.view.state.value}"
+                    self._move_task(task, Move.CANCEL, reason)
+                    return
+                await trio.lowlevel.checkpoint_if_cancelled()  # a stop between two tasks wins
+                self._move_task(task, Move.START)
+                if task.spec.timeout is not None:
+                    task.scope.deadline = trio.current_time() + task.spec.timeout
+                await self._attempt(task, self._head.variables)
+            if task.scope.cancelled_caught:
+                self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout:g}s", -1)
+            if task.view.failed and not self.definition.continue_running_tasks_after_failure:
+                self.request_stop(StopReason.FAIL_FAST, task.spec.name)
+        except Exception:  # written down before the nursery cancels the siblings for it; `run` deals with it
+            self._note_stop(StopReason.INTERNAL, task.spec.name)
+            raise
+        finally:
+            self._cancel_unless_final(task)
+            task.settled.set()
+
+    async def _attempt(self, task: TaskRun, variables: Mapping[str, object]) -> None:
+        try:
+            exit_code, broken = await self._execute(task, variables)
+        except (LaunchError, ProcessesSurvived) as exc:
+            self._move_task(task, Move.FAIL, str(exc), -1)
+            return
+        if exit_code != 0:
+            self._move_task(task, Move.FAIL, f"exit status {exit_code}", exit_code)
+        elif broken:
+            self._move_task(task, Move.FAIL, broken, -1)
+        else:
+            self._move_task(task, Move.SUCCEED)
+
+    async def _execute(self, task: TaskRun, variables: Mapping[str, object]) -> tuple[int, str]:
+        services = self._services
+        plan = prepare(
+            task.spec,
+            self.definition,
+            job_id=self.id,
+            variables=variables,
+            base_env=services.env,
+            cwd=services.cwd,
+            default_shell=services.shell,
+        )
+        if plan.command is None:
+            return 0, plan.broken
+        output = services.output.open(self.id, task.spec.name)
+        try:
+            proc = await services.launcher.launch(plan.command, plan.env, output)
+            try:
+                status = await proc.wait()
+            finally:  # also after an exit: a task is over when nothing of it is left alive
+                try:
+                    await stop_tree(proc, self._stop_policy(task.spec), services.hurry)
+                finally:
+                    proc.close()
+        finally:
+            output.close()
+        return (status if status >= 0 else 128 - status), plan.broken
+
+    def _stop_policy(self, task: TaskDef) -> StopPolicy:
+        choices = (task.kill_timeout, self.definition.kill_timeout, self._services.kill_timeout)
+        seconds = next(choice for choice in choices if choice is not None)
+        return StopPolicy.from_kill_timeout(seconds, self._services.reap_timeout)
+
+    # ----------------------------------------------------------------------------------------------------- on_error
+
+    async def _run_handler(self) -> None:
+        """Run `on_error` after a failure. The outcome stands; fail-fast cannot reach the handler, a user can."""
+        handler, failure = self.definition.on_error, self._first_failure
+        if handler is None or failure is None or self._outcome is not Move.FAIL:
+            return
+        self._scope = trio.CancelScope()
+        task = TaskRun(handler, len(self._tasks), TaskView(handler.name, allow_failure=handler.allow_failure))
+        self._tasks.append(task)
+        with self._scope, task.scope:
+            variables = {**self._head.variables, **await self._failure_variables(failure)}
+            self._move_task(task, Move.START)
+            if handler.timeout is not None:
+                task.scope.deadline = trio.current_time() + handler.timeout
+            await self._attempt(task, variables)
+        if task.scope.cancelled_caught and task.view.state is State.RUNNING:
+            self._move_task(task, Move.FAIL, f"timed out after {handler.timeout or 0:g}s", -1)
+        self._cancel_unless_final(task)
+
+    async def _failure_variables(self, failure: TaskRun) -> dict[str, object]:
+        return {
+            "failedTaskName": failure.spec.name,
+            "failedTaskExitCode": failure.view.exit_code,
+            "failedTaskError": failure.view.reason,
+            "failedTaskStdout": await self._tail(failure.spec.name, Stream.STDOUT),
+            "failedTaskStderr": await self._tail(failure.spec.name, Stream.STDERR),
+        }
+
+    async def _tail(self, task: str, stream: Stream) -> str:
+        output = self._services.output
+        size = await output.size(self.id, task, stream)
+        tail = await output.read(self.id, task, stream, max(0, size - HANDLER_OUTPUT_LIMIT), HANDLER_OUTPUT_LIMIT)
+        return tail.decode(errors="replace").replace("\0", "\ufffd")
+
+    # ------------------------------------------------------------------------------------------------ state changes
+
+    def _start(self) -> None:
+        self._set_head(state=next_state(JOB_MOVES, self.state, Move.START), started=self._services.now())
+        self._record(JobChanged(self._head))
+        self._changed(EventKind.JOB, "", self.state, "")
+        log.info("job started", extra={"job": self.id, "pipeline": self.definition.name})
+
+    def _settle(self, move: Move) -> None:
+        """Make the end of the job visible: the last thing that happens to it."""
+        self._set_head(state=next_state(JOB_MOVES, self.state, move))
+        reason = self.stop.reason.value if self.stop and self.state is State.CANCELED else self._head.error
+        self._changed(EventKind.JOB, "", self.state, reason)
+        self.finished.set()
+        extra = {"job": self.id, "pipeline": self.definition.name, "state": self.state.value}
+        log.info("job ended", extra={**extra, "reason": reason} if reason else extra)
+
+    def _move_task(
+        self, task: TaskRun, move: Move, reason: str = "", exit_code: int = 0, *, record: bool = True
+    ) -> None:
+        state = next_state(TASK_MOVES, task.view.state, move)
+        now = self._services.now()
+        task.view = attrs.evolve(
+            task.view,
+            state=state,
+            started=now if move is Move.START else task.view.started,
+            ended=now if state.final and task.view.started is not None else None,
+            exit_code=exit_code,
+            reason=reason,
+        )
+        if task.view.failed and self._first_failure is None:
+            self._first_failure = task
+            self._set_head(error=self._head.error or reason)
+        if record:
+            self._record(TaskChanged(self.id, task.position, task.view))
+        self._changed(EventKind.TASK, task.spec.name, state, reason)
+
+    def _cancel_unless_final(self, task: TaskRun) -> None:
+        if task.view.state.final:
+            return
+        if self.stop is None:  # nobody wrote down why, so the cancellation came from outside the runner
+            self._note_stop(StopReason.SHUTDOWN)
+        assert self.stop is not None
+        running = task.view.state is State.RUNNING
+        reason = f"stopped: {self.stop.reason.value}"
+        if running and self.stop.reason is StopReason.TIMEOUT:
+            self._move_task(task, Move.FAIL, self._head.error, -1)
+        else:
+            self._move_task(task, Move.CANCEL, reason, -1 if running else 0)
+
+    def _set_head(self, **changes: Any) -> None:
+        self._head = attrs.evolve(self._head, **changes)
+        self._view = None
+
+    def _record(self, change: Change) -> Ticket:
+        return self._services.journal.record(change)
+
+    def _changed(self, kind: EventKind, task: str, state: State, reason: str) -> None:
+        self._view = None
+        self._services.publish(kind, self, task, state, reason)
+
+
+def _task_runs(saved: SavedJob) -> list[TaskRun]:
+    """Make the tasks of a job, each with its dependencies; a definition lists them in topological order."""
+    kept = {view.name: view for view in saved.job.tasks}
+    runs: dict[str, TaskRun] = {}
+    for position, spec in enumerate(saved.definition.tasks):
+        view = kept.get(spec.name) or TaskView(spec.name, depends_on=spec.depends_on, allow_failure=spec.allow_failure)
+        runs[spec.name] = TaskRun(spec, position, view, tuple(runs[name] for name in spec.depends_on))
+    return list(runs.values())

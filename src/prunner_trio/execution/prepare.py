@@ -1,0 +1,82 @@
+"""From the definition of a task to what is executed: templates rendered, script compiled, environment put together."""
+
+from collections.abc import Mapping
+from shlex import quote
+
+import attrs
+
+from prunner_trio.definition.pipeline import PipelineDef, TaskDef
+from prunner_trio.definition.script import compile_script, shell_shows
+from prunner_trio.definition.template import Limits, TemplateError, render
+from prunner_trio.definition.variables import RESERVED, variable_env
+from prunner_trio.execution.seams import Command
+from prunner_trio.model import JobId
+
+__all__ = ["Plan", "prepare"]
+
+_LIMITS = Limits(steps=300_000)  # about a tenth of a second: templates are rendered on the loop's thread
+
+
+@attrs.frozen
+class Plan:
+    """What a task will do.
+
+    Attributes:
+        command: None if there is nothing to execute.
+        env: the whole environment of the processes.
+        broken: why the script ends early although its commands succeed (a template error); empty if it does not.
+    """
+
+    command: Command | None
+    env: Mapping[str, str] = attrs.field(repr=False)
+    broken: str = ""
+
+
+def prepare(
+    task: TaskDef,
+    pipeline: PipelineDef,
+    *,
+    job_id: JobId,
+    variables: Mapping[str, object],
+    base_env: Mapping[str, str],
+    cwd: str,
+    default_shell: str,
+) -> Plan:
+    """Make the plan of a task.
+
+    Each entry is a template of its own: those before a broken one still run, and then the task fails with the
+    template's message. Under `allow_failure` the broken entry fails in its place and the next ones run, as after any
+    other failing entry.
+
+    The environment is layered: process and dotenv files (`base_env`), pipeline `env`, `TASK_NAME`, `ARGS` and the
+    variables as `PRUNNER_VAR_<NAME>`, task `env`; later layers win (prunner's order).
+    """
+    data = {**variables, RESERVED: job_id}
+    entries: list[str] = []
+    broken = ""
+    for entry in task.script:
+        try:
+            entries.append(render(entry, data, limits=_LIMITS))
+        except TemplateError as exc:
+            if not task.allow_failure:
+                broken = str(exc)
+                break
+            entries.append(f"printf '%s\\n' {quote(str(exc))} >&2; (exit 1)")
+    text = compile_script(
+        entries, shell=task.shell or pipeline.shell or default_shell, keep_going=task.allow_failure, cwd=cwd
+    )
+    env = {
+        **base_env,
+        **pipeline.env,
+        "PWD": cwd,
+        "TASK_NAME": task.name,
+        "ARGS": "",
+        "PRUNNER_JOB_ID": job_id,
+        "PRUNNER_PIPELINE": pipeline.name,
+        **variable_env(variables),
+        **task.env,
+    }
+    command = Command(text.argv, cwd, text.script) if text.argv else None
+    if command is not None and text.simple is not None and not shell_shows(env):
+        command = Command(text.simple, cwd, fallback=command)
+    return Plan(command, env, broken)

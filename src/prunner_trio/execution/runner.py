@@ -1,0 +1,653 @@
+"""The runner: definitions, wait lists, slots and live jobs, all owned by one thread.
+
+Every decision is one synchronous run of code; whatever has to wait (a commit, a process, a moment) is a child task of
+the runner's nursery.
+"""
+
+import logging
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from enum import IntEnum
+from types import MappingProxyType
+
+import attrs
+import trio
+
+from prunner_trio.definition.pipeline import Definitions, PipelineDef
+from prunner_trio.definition.variables import RESERVED, checked_variables
+from prunner_trio.errors import (
+    JobAlreadyFinished,
+    JobNotFound,
+    PipelineNotFound,
+    ShuttingDown,
+    StoreError,
+)
+from prunner_trio.execution.bus import Bus, Listener
+from prunner_trio.execution.housekeeping import Housekeeping
+from prunner_trio.execution.job import JobRun, Services
+from prunner_trio.execution.seams import (
+    JobAdded,
+    JobChanged,
+    JobsRemoved,
+    Journal,
+    Launcher,
+    OutputStore,
+    SavedJob,
+    TaskChanged,
+)
+from prunner_trio.execution.stop import REAP_TIMEOUT, Hurry
+from prunner_trio.model import (
+    Event,
+    EventKind,
+    JobId,
+    JobView,
+    PipelineView,
+    State,
+    StopReason,
+    StopRequest,
+    TaskView,
+)
+from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable
+
+__all__ = ["Job", "Runner", "StopLevel", "new_job_id", "run_engine"]
+
+log = logging.getLogger(__name__)
+
+_NO_VARIABLES: Mapping[str, object] = MappingProxyType({})
+
+
+class StopLevel(IntEnum):
+    """How urgently a runner ends; it only goes up."""
+
+    SERVE = 0
+    DRAIN = 1
+    """No new jobs; running ones finish; the wait list stays on disk."""
+    CANCEL = 2
+    """Running jobs get the stop sequence."""
+    KILL = 3
+    """SIGKILL at once."""
+
+
+def new_job_id() -> JobId:
+    """Return a new random id."""
+    return JobId(str(uuid.uuid4()))
+
+
+@attrs.define(eq=False)
+class _Line:
+    """One pipeline: who waits, who holds a slot.
+
+    Attributes:
+        definition: the newest one known; it rules concurrency and admission, not what an accepted job does.
+        waiting: in the order of arrival.
+        unsaved: jobs whose acceptance is not on disk yet: they may not start.
+        slots: jobs that hold a slot: accepted for one, running, or ended and not yet saved.
+    """
+
+    definition: PipelineDef
+    waiting: OrderedDict[JobId, Waiting] = attrs.field(factory=OrderedDict)
+    unsaved: set[JobId] = attrs.field(factory=set)
+    slots: set[JobId] = attrs.field(factory=set)
+
+
+class Job:
+    """A handle on one job of a runner; it stays good after the job has ended."""
+
+    def __init__(self, run: JobRun, runner: "Runner", saved: "_Saving") -> None:
+        self._run = run
+        self._runner = runner
+        self._saving = saved
+
+    @property
+    def id(self) -> JobId:
+        """The job's id."""
+        return self._run.id
+
+    @property
+    def state(self) -> State:
+        """The job's state now."""
+        return self._run.state
+
+    def view(self) -> JobView:
+        """Return the job as it is now; the same object until something changes."""
+        return self._run.view()
+
+    async def saved(self) -> None:
+        """Wait until the job would survive a power cut.
+
+        Raises:
+            StoreError: it could not be saved, and was canceled before anything of it had started.
+        """
+        await self._saving.done.wait()
+        if self._saving.error is not None:
+            raise StoreError(str(self._saving.error)) from self._saving.error
+
+    async def wait(self) -> JobView:
+        """Wait for the end of the job and return its last view. Canceling the wait does not cancel the job.
+
+        Raises:
+            ShuttingDown: the runner has ended and the job is still waiting; a runner with a store on disk
+                takes it up again at its next start.
+        """
+        await self._run.finished.wait()
+        if not self._run.state.final:
+            raise ShuttingDown
+        return self._run.view()
+
+    def cancel(self, *, by: str = "") -> None:
+        """Ask the job to stop; see `Runner.cancel`.
+
+        Raises:
+            JobAlreadyFinished: it had ended before; nothing changed. (Canceling twice is fine.)
+        """
+        if self._run.state.final and self._run.state is not State.CANCELED:
+            raise JobAlreadyFinished(self.id)
+        if not self._run.state.final:
+            self._runner.cancel(self.id, by=by)
+
+
+@attrs.define(eq=False)
+class _Saving:
+    """Whether the acceptance of a job has reached the disk; `error` means something once `done` is set."""
+
+    done: trio.Event = attrs.field(factory=trio.Event)
+    error: StoreError | None = attrs.field(factory=lambda: StoreError("the runner ended before the job could be saved"))
+
+    def succeeded(self) -> None:
+        self.error = None
+        self.done.set()
+
+
+class Runner:
+    """Schedules, runs and remembers jobs. Made by `run_engine`; all methods belong to its Trio thread."""
+
+    def __init__(self, definitions: Definitions, services: Services, new_id: Callable[[], JobId]) -> None:
+        self._definitions = definitions
+        self._services = attrs.evolve(services, publish=self._publish)
+        self._new_id = new_id
+        self._bus = Bus()
+        self._lines: dict[str, _Line] = {p.name: _Line(p) for p in definitions}
+        self._jobs: dict[JobId, Job] = {}
+        self._runs: dict[JobId, JobRun] = {}
+        self._number = 0
+        self._seq = 0
+        self._level = StopLevel.SERVE
+        self._changed = trio.Event()
+        self._nursery: trio.Nursery
+        self._housekeeping = Housekeeping(
+            services.journal, services.output, services.now, lambda: self._definitions, self._removed
+        )
+
+    # --------------------------------------------------------------------------------------------------- scheduling
+
+    def submit(
+        self,
+        pipeline: str,
+        *,
+        variables: Mapping[str, object] = _NO_VARIABLES,
+        user: str = "",
+        partition: str = "",
+    ) -> Job:
+        """Decide over a new job, in one synchronous step. Not a checkpoint.
+
+        The job is not on disk yet: `Job.saved` tells when. Nothing of it starts before.
+
+        Raises:
+            ShuttingDown: the runner is about to end.
+            PipelineNotFound: no such pipeline.
+            InvalidVariable: a variable cannot be given to a task.
+            QueueFull, QueueDisabled: there is no place for it.
+        """
+        if self._level > StopLevel.SERVE:
+            raise ShuttingDown
+        definition = self._definitions.get(pipeline)
+        if definition is None:
+            raise PipelineNotFound(pipeline)
+        variables = checked_variables(variables)
+        line = self._lines[pipeline]
+        clock = trio.current_time()
+        job_id = self._new_id()
+        new = Waiting(job_id, clock + definition.start_delay if definition.start_delay > 0 else 0.0, partition)
+        admission = admit(definition, line.waiting.values(), len(line.slots), new, clock)
+        evicted = self._runs[admission.evict] if admission.evict is not None else None
+        if evicted is not None:
+            place = line.waiting.pop(evicted.id)
+        created = self._services.now()
+        self._number += 1
+        view = JobView(
+            id=job_id,
+            number=self._number,
+            pipeline=pipeline,
+            state=State.WAITING,
+            tasks=(),
+            created=created,
+            not_before=created + definition.start_delay if definition.start_delay > 0 else 0.0,
+            variables=variables,
+            user=user,
+            partition=partition,
+        )
+        run = JobRun(SavedJob(view, definition), self._services)
+        job = self._adopt(run)
+        if admission.start:
+            line.slots.add(job_id)
+        else:
+            line.waiting[job_id] = new
+        line.unsaved.add(job_id)
+        ticket = self._services.journal.record(
+            JobAdded(run.view(), definition, (evicted.as_evicted(),) if evicted is not None else ())
+        )
+        self._publish(EventKind.JOB, run, "", State.WAITING, "")
+        replaced = (evicted, place) if evicted is not None else None
+        self._nursery.start_soon(self._save, job, run, line, ticket, replaced, name=f"save {job_id}")
+        return job
+
+    async def schedule(
+        self,
+        pipeline: str,
+        *,
+        variables: Mapping[str, object] = _NO_VARIABLES,
+        user: str = "",
+        partition: str = "",
+    ) -> Job:
+        """Submit a job and wait until it is on disk. A caller that is canceled meanwhile loses only the answer.
+
+        Raises:
+            StoreError: it could not be saved, and was canceled before anything of it had started.
+            ShuttingDown, PipelineNotFound, InvalidVariable, QueueFull, QueueDisabled: see `submit`.
+        """
+        job = self.submit(pipeline, variables=variables, user=user, partition=partition)
+        await job.saved()
+        return job
+
+    def _adopt(self, run: JobRun) -> Job:
+        job = Job(run, self, _Saving())
+        self._runs[run.id] = run
+        self._jobs[run.id] = job
+        return job
+
+    async def _save(
+        self, job: Job, run: JobRun, line: _Line, ticket: int, replaced: tuple[JobRun, Waiting] | None
+    ) -> None:
+        try:
+            await self._services.journal.committed(ticket)
+        except StoreError as exc:
+            job._saving.error = exc
+            self._give_up(line, run, str(exc), replaced)
+        else:
+            job._saving.succeeded()
+            self._accepted(line, run, replaced)
+        finally:
+            job._saving.done.set()
+        self._pump(line)
+        self._notify()
+
+    def _give_up(self, line: _Line, run: JobRun, error: str, replaced: tuple[JobRun, Waiting] | None) -> None:
+        self._leave_line(line, run.id)
+        if replaced is not None:
+            self._put_back(line, *replaced)
+        if not run.state.final:
+            run.cancel_waiting(StopReason.NOT_SAVED, error=error, record=False)
+        self._forget(run)
+
+    def _accepted(self, line: _Line, run: JobRun, replaced: tuple[JobRun, Waiting] | None) -> None:
+        line.unsaved.discard(run.id)
+        log.info("job accepted", extra={"job": run.id, "pipeline": run.definition.name})
+        if replaced is not None and not replaced[0].state.final:
+            replaced[0].cancel_waiting(StopReason.REPLACED, record=False)
+            self._forget(replaced[0])
+        if run.state.final:
+            return
+        if RESERVED in run.view().variables:
+            self._leave_line(line, run.id)
+            run.cancel_waiting(StopReason.REFUSED, error=f"variable name {RESERVED} is reserved for internal use")
+            self._forget(run)
+        elif run.id in line.slots:
+            self._start(line, run)
+
+    def _put_back(self, line: _Line, run: JobRun, place: Waiting) -> None:
+        """Give a job its place again: the one that was to replace it could not be saved."""
+        if run.state.final:
+            return
+        line.waiting[run.id] = place
+        for other in list(line.waiting):
+            if self._runs[other].view().number > run.view().number:
+                line.waiting.move_to_end(other)
+
+    def _start(self, line: _Line, run: JobRun) -> None:
+        if self._closing():  # accepted for a slot just before the door closed: it waits on disk
+            line.slots.discard(run.id)
+            line.waiting[run.id] = Waiting(run.id)
+            line.waiting.move_to_end(run.id, last=False)
+            return
+        line.slots.add(run.id)
+        self._nursery.start_soon(self._run, line, run, name=f"job {run.id}")
+
+    async def _run(self, line: _Line, run: JobRun) -> None:
+        try:
+            await run.run()
+        finally:
+            self._leave_line(line, run.id)
+            self._forget(run)
+            self._pump(line)
+            self._notify()
+
+    def _pump(self, line: _Line) -> None:
+        """Give free slots to those who are due."""
+        if not line.waiting or self._closing():
+            return
+        ready = (job for job in line.waiting.values() if job.job_id not in line.unsaved)
+        for job_id in startable(line.definition.concurrency, ready, len(line.slots), trio.current_time()):
+            del line.waiting[job_id]
+            self._start(line, self._runs[job_id])
+
+    def _closing(self) -> bool:
+        """Whether nothing may start any more: the runner was told to end, or whoever runs it is being canceled."""
+        return self._level > StopLevel.SERVE or trio.current_effective_deadline() == float("-inf")
+
+    def _leave_line(self, line: _Line, job_id: JobId) -> None:
+        line.slots.discard(job_id)
+        line.unsaved.discard(job_id)
+        line.waiting.pop(job_id, None)
+
+    def _forget(self, run: JobRun) -> None:
+        """Let a finished job leave memory; the journal has it."""
+        if self._runs.pop(run.id, None) is None:
+            return
+        del self._jobs[run.id]
+        self._housekeeping.job_ended(run.definition.name)
+        self._drop_unused_line(run.definition.name)
+
+    def _drop_unused_line(self, name: str) -> None:
+        if self._definitions.get(name) is None and all(run.definition.name != name for run in self._runs.values()):
+            self._lines.pop(name, None)
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def _alarm(self) -> None:
+        """Wake the lines whose delayed jobs become due."""
+        while True:
+            changed, now = self._changed, trio.current_time()
+            delayed = (next_wakeup(line.waiting.values(), now) for line in self._lines.values() if line.waiting)
+            deadline = min((due for due in delayed if due is not None), default=float("inf"))
+            with trio.move_on_at(deadline):
+                await changed.wait()
+            for line in list(self._lines.values()):
+                self._pump(line)
+
+    # ------------------------------------------------------------------------------------------------------ looking
+
+    @property
+    def definitions(self) -> Definitions:
+        """The current definitions."""
+        return self._definitions
+
+    @property
+    def output(self) -> OutputStore:
+        """The logs of all tasks."""
+        return self._services.output
+
+    @property
+    def level(self) -> StopLevel:
+        """How urgently the runner ends."""
+        return self._level
+
+    def job(self, job_id: JobId) -> Job | None:
+        """Return a live job; None if it has ended or never was."""
+        return self._jobs.get(job_id)
+
+    def live(self) -> Iterator[JobView]:
+        """Yield all live jobs, oldest first."""
+        for run in list(self._runs.values()):
+            yield run.view()
+
+    async def find(self, job_id: JobId) -> JobView:
+        """Return a job, live or kept.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            StoreError: the store cannot be read.
+        """
+        if (run := self._runs.get(job_id)) is not None:
+            return run.view()
+        saved = await self._services.journal.find(job_id)
+        if saved is None:
+            raise JobNotFound(job_id)
+        return saved.job
+
+    async def jobs(
+        self, *, pipeline: str | None = None, before: int | None = None, limit: int = 100
+    ) -> Sequence[JobView]:
+        """Return jobs that are on disk, newest first.
+
+        Args:
+            before: only jobs with lower numbers: the last number of one page begins the next.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        kept = await self._services.journal.jobs(pipeline=pipeline, before=before, limit=limit)
+        return [run.view() if (run := self._runs.get(view.id)) is not None else view for view in kept]
+
+    def pipelines(self) -> list[PipelineView]:
+        """Return the current pipelines, sorted by name."""
+        return [self._pipeline_view(pipeline) for pipeline in self._definitions]
+
+    def _pipeline_view(self, pipeline: PipelineDef) -> PipelineView:
+        line = self._lines[pipeline.name]
+        return PipelineView(
+            name=pipeline.name,
+            schedulable=schedulable(pipeline, line.waiting.values(), len(line.slots)),
+            running=any(self._runs[job_id].state is State.RUNNING for job_id in line.slots),
+            waiting=len(line.waiting),
+        )
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many jobs run and how many wait."""
+        running = sum(len(line.slots) for line in self._lines.values())
+        return running, len(self._runs) - running
+
+    def observe(self, listener: Listener) -> AbstractContextManager[None]:
+        """Call `listener` with each event as it happens; it must neither block nor raise.
+
+        During the call `job` still returns a job whose final event this is.
+        """
+        return self._bus.observe(listener)
+
+    def subscribe(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[Event]]:
+        """Open a channel of events. A subscriber that lags 256 events behind is cut off: its channel ends."""
+        return self._bus.subscribe()
+
+    def _publish(self, kind: EventKind, run: JobRun, task: str, state: State, reason: str) -> Event:
+        return self._tell(kind, run.id, run.definition.name, task, state, reason)
+
+    def _removed(self, job_id: JobId, pipeline: str) -> None:
+        self._tell(EventKind.REMOVED, job_id, pipeline, "", State.DONE, "retention")
+
+    def _tell(self, kind: EventKind, job_id: JobId, pipeline: str, task: str, state: State, reason: str) -> Event:
+        self._seq += 1
+        event = Event(self._seq, self._services.now(), kind, job_id, pipeline, task, state, reason)
+        self._bus.publish(event)
+        return event
+
+    # ------------------------------------------------------------------------------------------------------ steering
+
+    def cancel(self, job_id: JobId, *, by: str = "") -> None:
+        """Ask a live job to stop. Returns at once, not a checkpoint.
+
+        The job becomes `canceled` when none of its processes is alive, at the latest `kill_timeout + reap_timeout`
+        seconds from now (see `Job.wait`); a waiting job before this returns. `flush` tells when that is on disk.
+
+        Raises:
+            JobNotFound: no live job has this id; it may have ended (see `find`).
+        """
+        run = self._runs.get(job_id)
+        if run is None:
+            raise JobNotFound(job_id)
+        line = self._lines[run.definition.name]
+        if job_id in line.slots:
+            run.request_stop(StopReason.USER, by)
+            return
+        self._leave_line(line, job_id)
+        run.cancel_waiting(StopReason.USER, by)
+        self._forget(run)
+        self._notify()
+
+    async def flush(self) -> None:
+        """Wait until everything that has happened so far is on disk, as long as that may take.
+
+        Raises:
+            StoreError: the journal is closed.
+        """
+        await _flush(self._services.journal)
+
+    def replace_definitions(self, definitions: Definitions) -> None:
+        """Let new definitions count for new jobs. Accepted jobs keep theirs; concurrency follows the new ones."""
+        self._definitions = definitions
+        for pipeline in definitions:
+            if (line := self._lines.get(pipeline.name)) is not None:
+                line.definition = pipeline
+            else:
+                self._lines[pipeline.name] = _Line(pipeline)
+        for name, line in list(self._lines.items()):
+            self._pump(line)
+            self._drop_unused_line(name)
+        self._housekeeping.definitions_changed()
+
+    def request_shutdown(self, level: StopLevel) -> None:
+        """Begin to end, or end more urgently; a lower level than the current one changes nothing. Not a checkpoint."""
+        if level <= self._level:
+            return
+        self._level = level
+        if level >= StopLevel.KILL:
+            self._services.hurry.call()
+        if level >= StopLevel.CANCEL:
+            for line in self._lines.values():
+                for job_id in line.slots - line.unsaved:
+                    self._runs[job_id].request_stop(StopReason.SHUTDOWN)
+        self._notify()
+
+    async def finished(self) -> None:
+        """Wait until no job holds a slot any more, which after `request_shutdown` means: for good."""
+        while any(line.slots for line in self._lines.values()):
+            await self._changed.wait()
+
+    # ------------------------------------------------------------------------------------------------------ lifetime
+
+    async def _recover(self) -> None:
+        """Take up what the last runner left: its wait list, and the end of what it was running."""
+        journal = self._services.journal
+        self._number = await journal.last_number()
+        for saved in await journal.unfinished():
+            if saved.job.state is State.RUNNING:
+                self._interrupt(saved)
+            else:
+                self._wait_again(saved)
+        await _flush(journal)
+
+    def _interrupt(self, saved: SavedJob) -> None:
+        now = self._services.now()
+        stop = saved.job.stop or StopRequest(StopReason.INTERRUPTED, now)
+        for position, task in enumerate(saved.job.tasks):
+            if not task.state.final:
+                self._services.journal.record(TaskChanged(saved.job.id, position, _interrupted(task, now)))
+        job = attrs.evolve(saved.job, state=State.CANCELED, ended=now, stop=stop)
+        self._services.journal.record(JobChanged(attrs.evolve(job, error=job.error or "the daemon died")))
+        log.warning("job interrupted by the end of the last daemon", extra={"job": job.id, "pipeline": job.pipeline})
+
+    def _wait_again(self, saved: SavedJob) -> None:
+        run = JobRun(saved, self._services)
+        self._adopt(run)._saving.done.set()
+        line = self._lines.setdefault(saved.job.pipeline, _Line(saved.definition))
+        delay = min(saved.job.not_before - self._services.now(), saved.definition.start_delay)
+        due = trio.current_time() + delay if delay > 0 else 0.0
+        line.waiting[run.id] = Waiting(run.id, due, saved.job.partition)
+
+    def _close(self) -> None:
+        """Let everybody who waits for a job that stays on the wait list know that it will not run here."""
+        for line in self._lines.values():
+            for job_id in line.waiting:
+                self._runs[job_id].finished.set()
+        self._bus.close()
+
+
+def _interrupted(task: TaskView, now: float) -> TaskView:
+    ended = now if task.started is not None else None
+    exit_code = -1 if task.state is State.RUNNING else 0
+    return attrs.evolve(task, state=State.CANCELED, ended=ended, exit_code=exit_code, reason="stopped: interrupted")
+
+
+async def _flush(journal: Journal) -> None:
+    await journal.committed(journal.record(JobsRemoved(())))
+
+
+def _unpublished(kind: EventKind, run: JobRun, task: str, state: State, reason: str) -> Event:
+    raise RuntimeError("a job of no runner has no events")
+
+
+@asynccontextmanager
+async def run_engine(
+    definitions: Definitions,
+    *,
+    launcher: Launcher,
+    journal: Journal,
+    output: OutputStore,
+    env: Mapping[str, str],
+    cwd: str,
+    shell: str = "sh",
+    kill_timeout: float = 2.0,
+    reap_timeout: float = REAP_TIMEOUT,
+    now: Callable[[], float] = time.time,
+    new_id: Callable[[], JobId] = new_job_id,
+) -> AsyncIterator[Runner]:
+    """Run jobs as long as the block lasts.
+
+    On entry the journal's unfinished jobs are taken up: waiting ones wait again in their order, running ones count as
+    interrupted. Leaving the block drains: running jobs finish, waiting ones stay in the journal. Leaving it by an
+    exception or a cancellation cancels the running jobs, as a nursery would.
+
+    Args:
+        env: the environment that tasks start from.
+        cwd: the directory in which scripts run, an absolute path.
+        shell: runs scripts for which the definitions name no other.
+        kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
+        reap_timeout: seconds from SIGKILL until processes count as survivors.
+        now: wall time in seconds since the epoch.
+        new_id: makes job ids.
+    """
+    services = Services(
+        launcher=launcher,
+        journal=journal,
+        output=output,
+        now=now,
+        publish=_unpublished,
+        hurry=Hurry(),
+        env=env,
+        cwd=cwd,
+        shell=shell,
+        kill_timeout=kill_timeout,
+        reap_timeout=reap_timeout,
+    )
+    runner = Runner(definitions, services, new_id)
+    await runner._recover()
+    async with trio.open_nursery() as service_nursery, trio.open_nursery() as jobs:
+        runner._nursery = jobs
+        service_nursery.start_soon(runner._alarm, name="alarm")
+        service_nursery.start_soon(runner._housekeeping.run, name="retention")
+        for line in list(runner._lines.values()):
+            runner._pump(line)
+        drained = False
+        try:
+            yield runner
+            runner.request_shutdown(StopLevel.DRAIN)
+            await runner.finished()
+            drained = True
+        finally:
+            if not drained:
+                runner.request_shutdown(StopLevel.CANCEL)
+            runner._close()
+            service_nursery.cancel_scope.cancel()

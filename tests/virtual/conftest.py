@@ -1,0 +1,28 @@
+"""Shorthand for definitions made in Python."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from prunner_trio.definition.pipeline import PipelineDef, TaskDef
+
+
+def _task(name: str, *needs: str, **keys: Any) -> TaskDef:
+    return TaskDef(name, keys.pop("script", ("work",)), needs, **keys)
+
+
+@pytest.fixture
+def task() -> Callable[..., TaskDef]:
+    """Make a task: `task("b", "a")` needs `a`."""
+    return _task
+
+
+@pytest.fixture
+def one() -> Callable[..., PipelineDef]:
+    """Make a pipeline `p` with one task `t`; keywords are keys of the pipeline, `task=` those of the task."""
+
+    def make(task: dict[str, Any] | None = None, **keys: Any) -> PipelineDef:
+        return PipelineDef(keys.pop("name", "p"), (_task("t", **(task or {})),), **keys)
+
+    return make
