@@ -5,8 +5,6 @@ the runner's nursery.
 """
 
 import logging
-import time
-import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
@@ -18,41 +16,16 @@ import trio
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
 from prunner_trio.definition.variables import RESERVED, checked_variables
-from prunner_trio.errors import (
-    JobAlreadyFinished,
-    JobNotFound,
-    PipelineNotFound,
-    ShuttingDown,
-    StoreError,
-)
+from prunner_trio.errors import JobNotFound, PipelineNotFound, ShuttingDown, StoreError
 from prunner_trio.execution.bus import Bus, Listener
+from prunner_trio.execution.handle import Job, Saving
 from prunner_trio.execution.housekeeping import Housekeeping
 from prunner_trio.execution.job import JobRun, Services
-from prunner_trio.execution.seams import (
-    JobAdded,
-    JobChanged,
-    JobsRemoved,
-    Journal,
-    Launcher,
-    OutputStore,
-    SavedJob,
-    TaskChanged,
-)
-from prunner_trio.execution.stop import REAP_TIMEOUT, Hurry
-from prunner_trio.model import (
-    Event,
-    EventKind,
-    JobId,
-    JobView,
-    PipelineView,
-    State,
-    StopReason,
-    StopRequest,
-    TaskView,
-)
+from prunner_trio.execution.seams import JobAdded, JobsRemoved, OutputStore, SavedJob
+from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, StopReason
 from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable
 
-__all__ = ["Job", "Runner", "StopLevel", "new_job_id", "run_engine"]
+__all__ = ["Runner", "StopLevel"]
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +44,6 @@ class StopLevel(IntEnum):
     """SIGKILL at once."""
 
 
-def new_job_id() -> JobId:
-    """Return a new random id."""
-    return JobId(str(uuid.uuid4()))
-
-
 @attrs.define(eq=False)
 class _Line:
     """One pipeline: who waits, who holds a slot.
@@ -91,74 +59,6 @@ class _Line:
     waiting: OrderedDict[JobId, Waiting] = attrs.field(factory=OrderedDict)
     unsaved: set[JobId] = attrs.field(factory=set)
     slots: set[JobId] = attrs.field(factory=set)
-
-
-class Job:
-    """A handle on one job of a runner; it stays good after the job has ended."""
-
-    def __init__(self, run: JobRun, runner: "Runner", saved: "_Saving") -> None:
-        self._run = run
-        self._runner = runner
-        self._saving = saved
-
-    @property
-    def id(self) -> JobId:
-        """The job's id."""
-        return self._run.id
-
-    @property
-    def state(self) -> State:
-        """The job's state now."""
-        return self._run.state
-
-    def view(self) -> JobView:
-        """Return the job as it is now; the same object until something changes."""
-        return self._run.view()
-
-    async def saved(self) -> None:
-        """Wait until the job would survive a power cut.
-
-        Raises:
-            StoreError: it could not be saved, and was canceled before anything of it had started.
-        """
-        await self._saving.done.wait()
-        if self._saving.error is not None:
-            raise StoreError(str(self._saving.error)) from self._saving.error
-
-    async def wait(self) -> JobView:
-        """Wait for the end of the job and return its last view. Canceling the wait does not cancel the job.
-
-        Raises:
-            ShuttingDown: the runner has ended and the job is still waiting; a runner with a store on disk
-                takes it up again at its next start.
-        """
-        await self._run.finished.wait()
-        if not self._run.state.final:
-            raise ShuttingDown
-        return self._run.view()
-
-    def cancel(self, *, by: str = "") -> None:
-        """Ask the job to stop; see `Runner.cancel`.
-
-        Raises:
-            JobAlreadyFinished: it had ended before; nothing changed. (Canceling twice is fine.)
-        """
-        if self._run.state.final and self._run.state is not State.CANCELED:
-            raise JobAlreadyFinished(self.id)
-        if not self._run.state.final:
-            self._runner.cancel(self.id, by=by)
-
-
-@attrs.define(eq=False)
-class _Saving:
-    """Whether the acceptance of a job has reached the disk; `error` means something once `done` is set."""
-
-    done: trio.Event = attrs.field(factory=trio.Event)
-    error: StoreError | None = attrs.field(factory=lambda: StoreError("the runner ended before the job could be saved"))
-
-    def succeeded(self) -> None:
-        self.error = None
-        self.done.set()
 
 
 class Runner:
@@ -230,7 +130,7 @@ class Runner:
             partition=partition,
         )
         run = JobRun(SavedJob(view, definition), self._services)
-        job = self._adopt(run)
+        job, saving = self._adopt(run)
         if admission.start:
             line.slots.add(job_id)
         else:
@@ -241,7 +141,7 @@ class Runner:
         )
         self._publish(EventKind.JOB, run, "", State.WAITING, "")
         replaced = (evicted, place) if evicted is not None else None
-        self._nursery.start_soon(self._save, job, run, line, ticket, replaced, name=f"save {job_id}")
+        self._nursery.start_soon(self._save, saving, run, line, ticket, replaced, name=f"save {job_id}")
         return job
 
     async def schedule(
@@ -262,25 +162,28 @@ class Runner:
         await job.saved()
         return job
 
-    def _adopt(self, run: JobRun) -> Job:
-        job = Job(run, self, _Saving())
+    def _adopt(self, run: JobRun, *, saved: bool = False) -> tuple[Job, Saving]:
+        saving = Saving()
+        if saved:
+            saving.succeeded()
+        job = Job(run, saving, lambda job_id, by: self.cancel(job_id, by=by))
         self._runs[run.id] = run
         self._jobs[run.id] = job
-        return job
+        return job, saving
 
     async def _save(
-        self, job: Job, run: JobRun, line: _Line, ticket: int, replaced: tuple[JobRun, Waiting] | None
+        self, saving: Saving, run: JobRun, line: _Line, ticket: int, replaced: tuple[JobRun, Waiting] | None
     ) -> None:
         try:
             await self._services.journal.committed(ticket)
         except StoreError as exc:
-            job._saving.error = exc
+            saving.error = exc
             self._give_up(line, run, str(exc), replaced)
         else:
-            job._saving.succeeded()
+            saving.succeeded()
             self._accepted(line, run, replaced)
         finally:
-            job._saving.done.set()
+            saving.done.set()
         self._pump(line)
         self._notify()
 
@@ -503,7 +406,7 @@ class Runner:
         Raises:
             StoreError: the journal is closed.
         """
-        await _flush(self._services.journal)
+        await self._services.journal.committed(self._services.journal.record(JobsRemoved(())))
 
     def replace_definitions(self, definitions: Definitions) -> None:
         """Let new definitions count for new jobs. Accepted jobs keep theirs; concurrency follows the new ones."""
@@ -538,34 +441,40 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------------ lifetime
 
-    async def _recover(self) -> None:
-        """Take up what the last runner left: its wait list, and the end of what it was running."""
-        journal = self._services.journal
-        self._number = await journal.last_number()
-        for saved in await journal.unfinished():
-            if saved.job.state is State.RUNNING:
-                self._interrupt(saved)
-            else:
-                self._wait_again(saved)
-        await _flush(journal)
-
-    def _interrupt(self, saved: SavedJob) -> None:
-        now = self._services.now()
-        stop = saved.job.stop or StopRequest(StopReason.INTERRUPTED, now)
-        for position, task in enumerate(saved.job.tasks):
-            if not task.state.final:
-                self._services.journal.record(TaskChanged(saved.job.id, position, _interrupted(task, now)))
-        job = attrs.evolve(saved.job, state=State.CANCELED, ended=now, stop=stop)
-        self._services.journal.record(JobChanged(attrs.evolve(job, error=job.error or "the daemon died")))
-        log.warning("job interrupted by the end of the last daemon", extra={"job": job.id, "pipeline": job.pipeline})
-
-    def _wait_again(self, saved: SavedJob) -> None:
+    def wait_again(self, saved: SavedJob) -> None:
+        """Put a job that an earlier runner accepted at the end of its wait list; before the first `start_due`."""
         run = JobRun(saved, self._services)
-        self._adopt(run)._saving.done.set()
+        self._adopt(run, saved=True)
         line = self._lines.setdefault(saved.job.pipeline, _Line(saved.definition))
         delay = min(saved.job.not_before - self._services.now(), saved.definition.start_delay)
         due = trio.current_time() + delay if delay > 0 else 0.0
         line.waiting[run.id] = Waiting(run.id, due, saved.job.partition)
+
+    @asynccontextmanager
+    async def serving(self, last_number: int) -> AsyncIterator[None]:
+        """Run jobs as long as the block lasts; see `run_engine`.
+
+        Args:
+            last_number: the highest number that any job ever had.
+        """
+        self._number = last_number
+        async with trio.open_nursery() as services, trio.open_nursery() as jobs:
+            self._nursery = jobs
+            services.start_soon(self._alarm, name="alarm")
+            services.start_soon(self._housekeeping.run, name="retention")
+            for line in list(self._lines.values()):
+                self._pump(line)
+            drained = False
+            try:
+                yield
+                self.request_shutdown(StopLevel.DRAIN)
+                await self.finished()
+                drained = True
+            finally:
+                if not drained:
+                    self.request_shutdown(StopLevel.CANCEL)
+                self._close()
+                services.cancel_scope.cancel()
 
     def _close(self) -> None:
         """Let everybody who waits for a job that stays on the wait list know that it will not run here."""
@@ -573,81 +482,3 @@ class Runner:
             for job_id in line.waiting:
                 self._runs[job_id].finished.set()
         self._bus.close()
-
-
-def _interrupted(task: TaskView, now: float) -> TaskView:
-    ended = now if task.started is not None else None
-    exit_code = -1 if task.state is State.RUNNING else 0
-    return attrs.evolve(task, state=State.CANCELED, ended=ended, exit_code=exit_code, reason="stopped: interrupted")
-
-
-async def _flush(journal: Journal) -> None:
-    await journal.committed(journal.record(JobsRemoved(())))
-
-
-def _unpublished(kind: EventKind, run: JobRun, task: str, state: State, reason: str) -> Event:
-    raise RuntimeError("a job of no runner has no events")
-
-
-@asynccontextmanager
-async def run_engine(
-    definitions: Definitions,
-    *,
-    launcher: Launcher,
-    journal: Journal,
-    output: OutputStore,
-    env: Mapping[str, str],
-    cwd: str,
-    shell: str = "sh",
-    kill_timeout: float = 2.0,
-    reap_timeout: float = REAP_TIMEOUT,
-    now: Callable[[], float] = time.time,
-    new_id: Callable[[], JobId] = new_job_id,
-) -> AsyncIterator[Runner]:
-    """Run jobs as long as the block lasts.
-
-    On entry the journal's unfinished jobs are taken up: waiting ones wait again in their order, running ones count as
-    interrupted. Leaving the block drains: running jobs finish, waiting ones stay in the journal. Leaving it by an
-    exception or a cancellation cancels the running jobs, as a nursery would.
-
-    Args:
-        env: the environment that tasks start from.
-        cwd: the directory in which scripts run, an absolute path.
-        shell: runs scripts for which the definitions name no other.
-        kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
-        reap_timeout: seconds from SIGKILL until processes count as survivors.
-        now: wall time in seconds since the epoch.
-        new_id: makes job ids.
-    """
-    services = Services(
-        launcher=launcher,
-        journal=journal,
-        output=output,
-        now=now,
-        publish=_unpublished,
-        hurry=Hurry(),
-        env=env,
-        cwd=cwd,
-        shell=shell,
-        kill_timeout=kill_timeout,
-        reap_timeout=reap_timeout,
-    )
-    runner = Runner(definitions, services, new_id)
-    await runner._recover()
-    async with trio.open_nursery() as service_nursery, trio.open_nursery() as jobs:
-        runner._nursery = jobs
-        service_nursery.start_soon(runner._alarm, name="alarm")
-        service_nursery.start_soon(runner._housekeeping.run, name="retention")
-        for line in list(runner._lines.values()):
-            runner._pump(line)
-        drained = False
-        try:
-            yield runner
-            runner.request_shutdown(StopLevel.DRAIN)
-            await runner.finished()
-            drained = True
-        finally:
-            if not drained:
-                runner.request_shutdown(StopLevel.CANCEL)
-            runner._close()
-            service_nursery.cancel_scope.cancel()
