@@ -192,13 +192,14 @@ def test_what_happens_while_the_kept_jobs_are_read_is_not_overwritten(seed: int)
 
     async def main() -> None:
         world = World(kept=range(1, 1200))
-        for number in range(1200, 1210):
+        for number in range(1200, 1215):
             world.schedule(number)
 
         def meanwhile() -> None:
             world.schedule(2000 + world.pages)
             world.change(2000 + world.pages)
             world.end(1200 + world.pages)
+            world.change(1205 + world.pages)
             for number in dice.sample(sorted(world.kept), 3):
                 world.remove(number)
 
@@ -312,12 +313,37 @@ def test_a_stop_during_the_start_leaves_nothing_stale_behind() -> None:
         def stop() -> None:
             if world.pages == 2:
                 world.listing.stop()
-                world.remove(1199)
+                world.remove(650)
 
         world.between_pages = stop
         await world.listing.start()
         await world.check()
         assert len(world.listeners) == 1
+
+    run(main)
+
+
+def test_jobs_that_are_removed_while_the_listing_is_put_together_leave_it_well_formed() -> None:
+    async def main() -> None:
+        world = World()
+        await world.check()
+        for number in (1, 300, 600):
+            world.schedule(number)
+            world.end(number)
+
+        async def remove() -> None:
+            for number in (600, 300, 1):
+                world.remove(number)
+                await trio.lowlevel.checkpoint()
+
+        for _ in range(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(world.ask)
+                nursery.start_soon(remove)
+            for number in (1, 300, 600):
+                world.schedule(number)
+                world.end(number)
+        await world.check()
 
     run(main)
 

@@ -30,36 +30,28 @@ class _Block:
     """Jobs of neighboring numbers, newest first.
 
     Either open: `jobs` holds each as its bytes or, if those would be out of date, as a handle to look at. Or sealed,
-    when all of them are over: `jobs` is empty, and only `text` is left, in which job `numbers[i]` ends at `ends[i]`.
+    until the next change: `jobs` is empty, and only `text` is left, in which job `numbers[i]` ends at `ends[i]`.
     """
 
     jobs: dict[int, JobPort | bytes] = attrs.field(factory=dict)
-    live: set[int] = attrs.field(factory=set)
     text: bytes | None = None
     numbers: "array[int]" = attrs.field(factory=lambda: array("Q"))
     ends: "array[int]" = attrs.field(factory=lambda: array("Q"))
 
-    def put_live(self, number: int, job: JobPort) -> None:
-        """Add a job that is not over, or note that it has changed."""
+    def put(self, number: int, job: JobPort | bytes) -> None:
+        """Add or replace a job: the JSON of one that is over, the handle of one that may still change."""
         self._open()
-        self.live.add(number)
         self.jobs[number] = job
 
-    def put_over(self, job: JobView) -> None:
-        """Add a job that is over, or replace it as it was before."""
+    def remove(self, number: int) -> bool:
+        """Forget a job that is here; return whether it was the last one."""
         self._open()
-        self.live.discard(job.number)
-        self.jobs[job.number] = encode_job(job)
-
-    def remove(self, number: int) -> None:
-        """Forget a job, if it is here."""
-        self._open()
-        self.jobs.pop(number, None)
-        self.live.discard(number)
+        del self.jobs[number]
+        return not self.jobs
 
     def get(self, number: int) -> bytes:
         """Return the JSON of a job that is here."""
-        if not self.jobs and self.text is not None:
+        if self.text is not None:
             index = self.numbers.index(number)
             return self.text[self._start(index) : self.ends[index]]
         job = self.jobs[number]
@@ -70,28 +62,27 @@ class _Block:
     def render(self) -> bytes:
         """Return the JSON of all jobs, a comma in front of each."""
         if self.text is None:
-            order = sorted(self.jobs, reverse=True)
-            pieces = [self.get(number) for number in order]
-            self.text = b"".join([b"," + piece for piece in pieces])
-            if not self.live:
-                self._seal(order, pieces)
-        return self.text
+            self._seal()
+        return self.text or b""
 
-    def _seal(self, order: list[int], pieces: list[bytes]) -> None:
+    def _seal(self) -> None:
+        pieces = []
         end = 0
-        for number, piece in zip(order, pieces, strict=True):
-            end += 1 + len(piece)
+        for number in sorted(self.jobs, reverse=True):
+            piece = b"," + self.get(number)
+            pieces.append(piece)
+            end += len(piece)
             self.numbers.append(number)
             self.ends.append(end)
+        self.text = b"".join(pieces)
         self.jobs = {}
 
     def _open(self) -> None:
-        if self.text is not None and not self.jobs:
+        if self.text is not None:
             self.jobs = {
                 number: self.text[self._start(index) : self.ends[index]] for index, number in enumerate(self.numbers)
             }
-            self.numbers, self.ends = array("Q"), array("Q")
-        self.text = None
+            self.text, self.numbers, self.ends = None, array("Q"), array("Q")
 
     def _start(self, index: int) -> int:
         return (self.ends[index - 1] if index else 0) + 1
@@ -185,7 +176,7 @@ class Listing:
             number = self._numbers.get(job.id)
             if number is None:
                 number = self._numbers[job.id] = job.view().number
-            self._block(number).put_live(number, job)
+            self._block(number).put(number, job)
             return
         view = job.view()
         if view.stop is not None and view.stop.reason is StopReason.NOT_SAVED:
@@ -197,8 +188,8 @@ class Listing:
         before: int | None = None
         while page := await self._runner.jobs(before=before, limit=_PAGE):
             for job in page:
-                # What an event has told since is newer than what was read.
-                if job.id not in self._numbers and job.id not in self._removed and job.state.final:
+                # Of those that were live when the page was read, events tell; and removed since then is removed.
+                if job.state.final and job.id not in self._removed:
                     self._put_over(job)
             before = page[-1].number
         self._loaded = self._watch is not None
@@ -210,7 +201,7 @@ class Listing:
 
     def _put_over(self, job: JobView) -> None:
         self._numbers[job.id] = job.number
-        self._block(job.number).put_over(job)
+        self._block(job.number).put(job.number, encode_job(job))
 
     def _block(self, number: int) -> _Block:
         return self._blocks.setdefault(number // _JOBS_PER_BLOCK, _Block())
@@ -222,9 +213,7 @@ class Listing:
         if number is None:
             return
         index = number // _JOBS_PER_BLOCK
-        block = self._blocks[index]
-        block.remove(number)
-        if not block.jobs:
+        if self._blocks[index].remove(number):
             del self._blocks[index]
 
     async def _texts(self) -> list[bytes]:
@@ -233,11 +222,10 @@ class Listing:
             block = self._blocks.get(index)
             if block is None:  # its last job was removed meanwhile
                 continue
-            if block.text is None:
-                texts.append(block.render())
+            ready = block.text is not None
+            texts.append(block.render())
+            if not ready:  # encoding takes a while: each block gets a turn of the loop to itself
                 await trio.lowlevel.checkpoint()
-            else:
-                texts.append(block.text)
         return texts
 
 
