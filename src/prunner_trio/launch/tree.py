@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 import trio
@@ -119,7 +119,8 @@ class Tree:
     _leaf: Leaf | None
     _trees: Trees
     _ended: bool = attrs.field(default=False, init=False)
-    _killing: bool = attrs.field(default=False, init=False)
+    _last: int = attrs.field(default=0, init=False)
+    _told: set[tuple[int, int]] = attrs.field(factory=set, init=False)
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
 
     def status(self) -> int | None:
@@ -163,21 +164,17 @@ class Tree:
         if sig == signal.SIGKILL:
             self._kill()
             return
+        self._last = sig
         # Parents first: a shell must know of the interrupt before it sees its child end, or it would go on.
-        for pinned in self._pin(self.members()):
-            gentle = sig == signal.SIGINT and ignores(pinned.process.pid, signal.SIGINT)
-            pinned.send(signal.SIGTERM if gentle else sig)
-            if sig in (signal.SIGINT, signal.SIGTERM):
-                pinned.send(signal.SIGCONT)
+        self._tell(self.members())
 
     async def gone(self) -> None:
-        """Wait until no process of the tree is alive; once SIGKILL was sent, latecomers get it too."""
+        """Wait until no process of the tree is alive; see `_tell_latecomers`."""
         if self.status() is None:
             await self.leader_ended()
         pause = _SHORTEST_PAUSE
         while members := self.members():
-            if self._killing:
-                self._kill()
+            self._tell_latecomers(members)
             if not await self._one_round(members):
                 await trio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -193,8 +190,31 @@ class Tree:
         if self._leaf is not None:
             self._leaf.remove()
 
+    def _tell(self, processes: Iterable[Stat]) -> None:
+        for pinned in self._pin(processes):
+            gentle = self._last == signal.SIGINT and ignores(pinned.process.pid, signal.SIGINT)
+            pinned.send(signal.SIGTERM if gentle else self._last)
+            if self._last in (signal.SIGINT, signal.SIGTERM):
+                pinned.send(signal.SIGCONT)
+            self._told.add((pinned.process.pid, pinned.process.start))
+
+    def _tell_latecomers(self, members: Sequence[Stat]) -> None:
+        """Give those whom the last signal missed, because they had only just been started, their share.
+
+        Below SIGKILL that is for orphans only: a program that is cleaning up may start others to do so.
+        """
+        if self._last == signal.SIGKILL:
+            self._kill()
+        elif self._last:
+            alive = {process.pid for process in members}
+            self._tell(
+                process
+                for process in members
+                if process.parent not in alive and (process.pid, process.start) not in self._told
+            )
+
     def _kill(self) -> None:
-        self._killing = True
+        self._last = signal.SIGKILL
         if self._leaf is not None:
             self._leaf.kill()
         # At once for the whole group, so that no member can escape by forking. The number is ours until `close`.
@@ -205,8 +225,7 @@ class Tree:
             fresh = [process for process in self.members() if (process.pid, process.start) not in done]
             if not fresh:
                 return
-            for pinned in self._pin(fresh):
-                pinned.send(signal.SIGKILL)
+            self._tell(fresh)
             done.update((process.pid, process.start) for process in fresh)
 
     def _pin(self, processes: Iterable[Stat]) -> Iterator[Pinned]:

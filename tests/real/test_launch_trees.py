@@ -1,0 +1,465 @@
+"""Ending whole trees of real processes, by each means of containment."""
+
+import gc
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from prunner_trio.execution.seams import Command, Stream
+from prunner_trio.launch import Containment, PosixLauncher, PosixProc, open_launcher
+from prunner_trio.launch.cgroup import Leaves, find_parent
+
+pytestmark = pytest.mark.real
+
+
+def cgroup_works() -> bool:
+    parent = find_parent()
+    try:
+        if parent is None:
+            return False
+        Leaves.below(parent).close()
+    except OSError:
+        return False
+    return True
+
+
+ALL = [
+    Containment.GROUP,
+    Containment.SUBREAPER,
+    pytest.param(
+        Containment.CGROUP, marks=pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
+    ),
+]
+STRONG = ALL[1:]
+
+
+@attrs.define(eq=False)
+class Bed:
+    """A launcher, and a word by which the processes of this test are known in the list of all processes.
+
+    Attributes:
+        token: looks like a number of seconds, so that `sleep` takes it.
+    """
+
+    launcher: PosixLauncher
+    files: "Null"
+    token: str
+
+    async def start(self, script: str, env: dict[str, str] | None = None) -> PosixProc:
+        command = Command(("bash",), "/", script.replace("TOKEN", self.token))
+        return await self.launcher.launch(command, {"PATH": os.environ["PATH"], **(env or {})}, self.files)
+
+    def alive(self, token: str | None = None) -> list[int]:
+        return [pid for pid in everybody() if (token or self.token).encode() in command_line(pid)]
+
+    async def until_alive(self, count: int) -> None:
+        while len(self.alive()) < count:
+            await trio.sleep(0.01)
+
+
+class Null:
+    """Output that nobody reads."""
+
+    def __init__(self) -> None:
+        self.fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+    def fileno(self, stream: Stream) -> int:
+        return self.fd
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+@pytest.fixture
+def null() -> Iterator[Null]:
+    null = Null()
+    yield null
+    null.close()
+
+
+def everybody() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+    # A zombie has no command line, so whoever is found here is alive.
+    return text.replace(b"\0", b" ")
+
+
+def zombie_children() -> list[int]:
+    found = []
+    for pid in everybody():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] == "Z" and int(fields[1]) == os.getpid():
+            found.append(pid)
+    return found
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def stop(proc: PosixProc, *grace: tuple[int, float]) -> list[int]:
+    """Bring a tree down as the engine does; return the signals that were needed."""
+    sent = []
+    for sig, seconds in grace or ((signal.SIGINT, 1.0), (signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
+        sent.append(int(sig))
+        proc.signal_tree(sig)
+        with trio.move_on_after(seconds):
+            await proc.wait_gone()
+            return sent
+    raise AssertionError("processes survived")
+
+
+def run(null: Null, containment: Containment, scenario: Callable[[Bed], Awaitable[None]]) -> None:
+    # Unlikely to be the number of seconds that anybody else sleeps.
+    token = f"97{uuid.uuid4().int % 10**9:09}.5"
+
+    before = zombie_children()
+
+    async def main() -> None:
+        with trio.fail_after(40):
+            async with open_launcher(containment) as launcher:
+                await scenario(Bed(launcher, null, token))
+
+    try:
+        trio.run(main)
+    finally:
+        for pid in everybody():
+            if token.encode() in command_line(pid):
+                os.kill(pid, signal.SIGKILL)
+    assert zombie_children() == before
+
+
+SIMPLE = {
+    "plain": ("sleep TOKEN; :", 2),
+    "background": ("sleep TOKEN & sleep TOKEN & wait", 3),
+    "pipe": ("sleep TOKEN | sleep TOKEN; :", 3),
+    "nested shells": ("sh -c 'sleep TOKEN & sh -c \"sleep TOKEN & sleep TOKEN\" & wait'; :", 5),
+}
+ESCAPING = {
+    "own session": ("setsid sleep TOKEN & sleep TOKEN; :", 2),
+    "double fork": ("sh -c '(setsid sh -c \"sleep TOKEN; :\" >/dev/null 2>&1 &); sleep TOKEN'; :", 3),
+    "nohup": ("nohup setsid sh -c 'sleep TOKEN; sleep TOKEN' >/dev/null 2>&1 & sleep TOKEN; :", 3),
+    "own session, emptied environment": ("env -i /usr/bin/setsid /bin/sleep TOKEN & sleep TOKEN; :", 2),
+}
+
+
+@pytest.mark.parametrize("containment", ALL)
+@pytest.mark.parametrize("name", SIMPLE)
+def test_an_interrupt_ends_the_whole_tree(null: Null, containment: Containment, name: str) -> None:
+    script, count = SIMPLE[name]
+
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start(script)
+        await bed.until_alive(count - 1)
+        assert await stop(proc) == [signal.SIGINT]
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", STRONG)
+@pytest.mark.parametrize("name", ESCAPING)
+def test_who_leaves_the_session_is_reached(null: Null, containment: Containment, name: str) -> None:
+    script, count = ESCAPING[name]
+
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start(script)
+        await bed.until_alive(count)
+        await stop(proc)
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", STRONG)
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep TOKEN &",
+        "(sleep TOKEN &)",
+        "setsid sleep TOKEN &",
+        "(setsid sleep TOKEN &)",
+        "(trap '' INT TERM HUP; setsid sleep TOKEN &)",
+        "(env -i /usr/bin/setsid /bin/sleep TOKEN &)",
+    ],
+)
+def test_what_a_finished_task_leaves_behind_is_ended(null: Null, containment: Containment, script: str) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start(f"{script}\nexit 3")
+        assert await proc.wait() == 3
+        await stop(proc, (signal.SIGINT, 0.3), (signal.SIGTERM, 0.3), (signal.SIGKILL, 5.0))
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+def test_without_a_subreaper_leftovers_of_the_group_are_ended(null: Null) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("(sleep TOKEN &); exit 3")
+        assert await proc.wait() == 3
+        assert await stop(proc) == [signal.SIGINT]
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, Containment.GROUP, scenario)
+
+
+@pytest.mark.parametrize("containment", STRONG)
+def test_an_orphan_with_an_emptied_environment_is_known_if_it_was_seen_before(
+    null: Null, containment: Containment
+) -> None:
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start(
+            "env -i /usr/bin/setsid /bin/sh -c 'trap \"\" INT TERM; sleep TOKEN; :' & sleep TOKEN; :"
+        )
+        await bed.until_alive(3)
+        assert await stop(proc) == [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+        assert bed.alive() == []
+        assert await stop(other) == [signal.SIGINT]
+        proc.close()
+        other.close()
+
+    run(null, containment, scenario)
+
+
+def test_only_a_cgroup_knows_an_unseen_orphan_with_an_emptied_environment(null: Null) -> None:
+    if not cgroup_works():
+        pytest.skip("needs a writable cgroup v2 directory")
+
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start("(env -i /usr/bin/setsid /bin/sleep TOKEN &)")
+        assert await proc.wait() == 0
+        await bed.until_alive(1)
+        await stop(proc)
+        assert bed.alive() == []
+        await stop(other)
+        proc.close()
+        other.close()
+
+    run(null, Containment.CGROUP, scenario)
+
+
+def test_strays_that_no_tree_owns_end_with_the_launcher(null: Null) -> None:
+    beds: list[Bed] = []
+
+    async def scenario(bed: Bed) -> None:
+        beds.append(bed)
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start("(env -i /usr/bin/setsid /bin/sleep TOKEN &)")
+        assert await proc.wait() == 0
+        await bed.until_alive(1)
+        assert await stop(proc) == [signal.SIGINT]
+        assert len(bed.alive()) == 1
+        await stop(other)
+        proc.close()
+        other.close()
+
+    run(null, Containment.SUBREAPER, scenario)
+    assert beds[0].alive() == []
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_a_background_process_that_ignores_interrupts_is_terminated_at_once(
+    null: Null, containment: Containment
+) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("sh -c 'trap \"\" INT; sleep TOKEN; :' & sleep TOKEN; :")
+        await bed.until_alive(3)
+        assert await stop(proc) == [signal.SIGINT]
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_who_handles_the_interrupt_keeps_its_time(null: Null, containment: Containment, tmp_path: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        code = (
+            "import signal, sys, time\n"
+            "def end(*_):\n time.sleep(0.3); open('said', 'w').write('bye'); sys.exit(0)\n"
+            "signal.signal(signal.SIGINT, end); open('ready', 'w').close()\nwhile True: time.sleep(60)\n"
+        )
+        (tmp_path / "polite.py").write_text(code)
+        proc = await bed.start(f"cd {tmp_path}; {sys.executable} polite.py TOKEN & wait")
+        while not (tmp_path / "ready").exists():
+            await trio.sleep(0.01)
+        assert await stop(proc, (signal.SIGINT, 10.0)) == [signal.SIGINT]
+        assert (tmp_path / "said").read_text() == "bye"
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_a_stopped_process_ends_at_the_first_signal(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("sleep TOKEN & kill -STOP $!; kill -STOP $$; :")
+        while ") T " not in Path(f"/proc/{proc.pid}/stat").read_text():
+            await trio.sleep(0.01)
+        assert await stop(proc) == [signal.SIGINT]
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_who_ignores_everything_is_killed(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("trap '' INT TERM HUP; while :; do sleep TOKEN; done")
+        await bed.until_alive(1)
+        needed = await stop(proc, (signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
+        assert needed[-1] == signal.SIGKILL
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_a_tree_that_keeps_forking_is_killed(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        escape = "setsid " if containment is not Containment.GROUP else ""
+        proc = await bed.start(f"f() {{ while :; do {escape}sleep TOKEN & sleep 0.01; done; }}; f & f & wait")
+        await bed.until_alive(20)
+        assert await stop(proc, (signal.SIGKILL, 10.0)) == [signal.SIGKILL]
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_neighbors_are_left_alone(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        neighbor = await bed.start("(setsid sleep TOKEN &); sleep TOKEN & sleep TOKEN; :")
+        await bed.until_alive(3)
+        before = sorted(bed.alive())
+        for _ in range(3):
+            proc = await bed.start("setsid sleep 1234.5 & sleep 1234.5; :")
+            await stop(proc, (signal.SIGKILL, 5.0))
+            proc.close()
+        assert sorted(bed.alive()) == before
+        await stop(neighbor)
+        neighbor.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_a_storm_of_cancels_leaves_nothing(null: Null, containment: Containment) -> None:
+    async def one(bed: Bed, turn: int) -> None:
+        script = ["sleep TOKEN; :", "sleep TOKEN & sleep TOKEN & wait", "sh -c 'trap \"\" INT; sleep TOKEN; :' & wait"]
+        if containment is not Containment.GROUP:
+            script.append("(setsid sleep TOKEN &); sleep TOKEN; :")
+        proc = await bed.start(script[turn % len(script)])
+        await stop(proc, (signal.SIGINT, 2.0), (signal.SIGKILL, 5.0))
+        proc.close()
+
+    async def scenario(bed: Bed) -> None:
+        await one(bed, 0)
+        gc.collect()
+        before = descriptors()
+        for _ in range(20):
+            async with trio.open_nursery() as nursery:
+                for number in range(10):
+                    nursery.start_soon(one, bed, number)
+            assert bed.alive() == []
+        assert descriptors() == before
+        assert zombie_children() == []
+
+    run(null, containment, scenario)
+
+
+def test_an_orphan_that_ends_while_its_task_runs_is_reaped(null: Null) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("(setsid sh -c 'exit 0' & setsid sh -c 'exit 0' &); sleep TOKEN; :")
+        await bed.until_alive(1)
+        while zombie_children():
+            await trio.sleep(0.01)
+        await stop(proc)
+        proc.close()
+
+    run(null, Containment.SUBREAPER, scenario)
+
+
+def test_a_program_that_others_started_is_neither_reaped_nor_signaled(null: Null) -> None:
+    async def scenario(bed: Bed) -> None:
+        helper = await trio.lowlevel.open_process(["sh", "-c", f"sleep {bed.token} & exit 7"])
+        proc = await bed.start("(setsid sh -c 'exit 0' &)")
+        await proc.wait()
+        await stop(proc)
+        proc.close()
+        (left,) = bed.alive()
+        assert await helper.wait() == 7
+        os.kill(left, signal.SIGKILL)
+        os.waitpid(left, 0)
+
+    run(null, Containment.SUBREAPER, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_nobody_left_means_gone_at_once_and_nothing_is_signaled(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("exit 0")
+        await proc.wait()
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            proc.signal_tree(sig)
+        await proc.wait_gone()
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
+def test_leaves_of_a_daemon_that_was_killed_are_ended_by_the_next_one(null: Null, tmp_path: Path) -> None:
+    parent = find_parent()
+    assert parent is not None
+    old = parent / "prunner-999999999-1"
+    leaf = old / "task-1"
+    leaf.mkdir(parents=True)
+
+    async def scenario(bed: Bed) -> None:
+        left = await trio.lowlevel.open_process(["sleep", bed.token])
+        (leaf / "cgroup.procs").write_text(str(left.pid))
+        async with open_launcher(Containment.CGROUP):
+            assert await left.wait() == -signal.SIGKILL
+            # The kernel may hold the empty directory for a moment.
+            while old.exists():
+                Leaves.below(parent).close()
+                await trio.sleep(0.01)
+
+    run(null, Containment.GROUP, scenario)
+
+
+def test_a_cgroup_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_launcher(Containment.CGROUP, cgroup_parent=tmp_path):
+            pass
+
+    with pytest.raises(RuntimeError, match=str(tmp_path)):
+        trio.run(main)
+    assert list(tmp_path.iterdir()) == []
