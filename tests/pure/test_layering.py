@@ -25,7 +25,7 @@ RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 # Modules that are files right below the package. The two of the façade stand outside of the order: `__init__` passes
 # names on, `__main__` starts the command line.
-FACADE = frozenset({"__init__", "__main__"})
+FACADE = frozenset({"__init__", "__main__", "pytest_plugin"})
 ROOMS_AS_FILES = frozenset({"errors", "embedding"})
 FREE_FOR_ALL = frozenset({"_version"})
 
@@ -40,7 +40,6 @@ CLOCK_READERS = frozenset({"now", "utcnow", "today"})
 # Seconds matter at the command line and at the start of the daemon, so these may put imports into functions. The pytest
 # plugin may too: pytest loads it wherever the package is installed, whether its fixtures are used or not.
 LAZY = frozenset({"cli", "daemon", *FACADE})
-LAZY_MODULES = frozenset({"testing/plugin.py"})
 
 # Libraries with one home, so that replacing one touches one room.
 HOMES = {
@@ -122,7 +121,7 @@ def problems(module: str, source: str) -> Iterator[str]:
                 if room not in HOMES.get(top, {room}):
                     yield f"{where}: {top} is for {', '.join(sorted(HOMES[top]))} alone"
                 continue
-            if node in lazy and room not in LAZY and module not in LAZY_MODULES:
+            if node in lazy and room not in LAZY:
                 yield f"{where}: an import of {name} inside a function hides a dependency"
             if target in FREE_FOR_ALL or target == room or room in FACADE:
                 continue
