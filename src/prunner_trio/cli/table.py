@@ -119,6 +119,14 @@ PROGRAM = Program(
             value="DURATION",
             check=_positive_duration,
         ),
+        Flag(
+            "containment",
+            "how processes of a task are found: auto, cgroup, subreaper or group",
+            default="auto",
+            variable="PRUNNER_CONTAINMENT",
+            value="MEANS",
+            check=_one_of("auto", "cgroup", "subreaper", "group"),
+        ),
         Flag("version", "show the version", Kind.SWITCH),
     ),
     commands=(

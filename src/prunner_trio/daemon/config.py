@@ -40,6 +40,7 @@ class Settings:
         address: ``host:port``; without a host all interfaces.
         poll_interval: seconds between two looks at the definitions with `watch`.
         env_files: dotenv files, later ones win.
+        containment: a value of `launch.Containment`.
     """
 
     verbose: bool = False
@@ -54,6 +55,7 @@ class Settings:
     env_files: tuple[str, ...] = (".env", ".env.local")
     watch: bool = False
     poll_interval: float = 30.0
+    containment: str = "auto"
 
 
 def find_secret(jwt_secret: str, config: str) -> str:

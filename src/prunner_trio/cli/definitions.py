@@ -1,0 +1,87 @@
+"""Commands about definition files: validate, graph, schema."""
+
+import json
+import sys
+from pathlib import Path
+
+from prunner_trio.cli.flags import Parsed
+from prunner_trio.definition import (
+    Definitions,
+    json_schema,
+    load_definitions,
+    problems_json,
+    to_dot,
+    to_svg,
+    to_text,
+)
+from prunner_trio.definition.suggest import closest
+from prunner_trio.errors import InvalidDefinition, Problem
+
+__all__ = ["graph", "no_such_pipeline", "schema", "show_problems", "validate"]
+
+
+def validate(parsed: Parsed) -> int:
+    """Show every problem of every definition file; 1 if there are any."""
+    values = parsed.values
+    definitions = Definitions()
+    problems: tuple[Problem, ...] = ()
+    try:
+        definitions = load_definitions(values.text("pattern"), Path(values.text("path")))
+    except InvalidDefinition as exc:
+        problems = exc.problems
+    if values.switch("json"):
+        result = {
+            "valid": not problems,
+            "files": list(definitions.files),
+            "pipelines": list(definitions.pipelines),
+            "problems": problems_json(problems),
+        }
+        print(json.dumps(result, ensure_ascii=False, indent=2))
+    elif problems:
+        for problem in problems:
+            print(problem)
+        print(_count(len(problems), "problem"), file=sys.stderr)
+    else:
+        print(f"{_count(len(definitions), 'pipeline')} in {_count(len(definitions.files), 'file')}, no problems")
+    return 1 if problems else 0
+
+
+def graph(parsed: Parsed) -> int:
+    """Show one pipeline as a graph; 1 if it is not there or the files have problems."""
+    values = parsed.values
+    try:
+        definitions = load_definitions(values.text("pattern"), Path(values.text("path")))
+    except InvalidDefinition as exc:
+        return show_problems(exc)
+    pipeline = definitions.get(parsed.operands[0])
+    if pipeline is None:
+        return no_such_pipeline(definitions, parsed.operands[0])
+    draw = {"text": to_text, "dot": to_dot, "svg": to_svg}[values.text("format")]
+    sys.stdout.write(draw(pipeline))
+    return 0
+
+
+def schema(parsed: Parsed) -> int:
+    """Show the JSON Schema of definition files."""
+    print(json.dumps(json_schema(), ensure_ascii=False, indent=2))
+    return 0
+
+
+def show_problems(invalid: InvalidDefinition) -> int:
+    """Show on stderr why there are no definitions to work with; returns the exit status for that."""
+    for problem in invalid.problems:
+        print(problem, file=sys.stderr)
+    return 1
+
+
+def no_such_pipeline(definitions: Definitions, name: str) -> int:
+    """Say on stderr that a pipeline is not there, and which one may be meant; returns the exit status for that."""
+    guess = closest(name, definitions.pipelines)
+    known = ", ".join(definitions.pipelines) or "none"
+    hint = f"did you mean {guess!r}?" if guess else f"there are: {known}"
+    print(f"pipeline {name!r} is not defined ({hint})", file=sys.stderr)
+    return 1
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

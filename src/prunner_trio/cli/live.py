@@ -1,0 +1,175 @@
+"""The output of tasks as it comes, each line with its task in front."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+import trio
+
+from prunner_trio.errors import LaunchError
+from prunner_trio.execution.seams import Stream
+from prunner_trio.model import JobId
+
+__all__ = ["LiveOutput", "Screen"]
+
+KEPT_BYTES = 1024 * 1024
+"""How much of the end of each output is kept, for `on_error`."""
+
+LONGEST_LINE = 64 * 1024
+"""Longer lines are shown in parts."""
+
+_PALETTE = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+_STREAMS = (Stream.STDOUT, Stream.STDERR)
+
+
+class Screen:
+    """Writes whole lines to two descriptors, in a thread, so that a slow reader holds up nothing else."""
+
+    def __init__(self, stdout: int, stderr: int, *, colored: Callable[[int], bool]) -> None:
+        self._fds = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
+        self._colored = {stream: colored(fd) for stream, fd in self._fds.items()}
+        self._turn = trio.Lock()
+        self._thread = trio.CapacityLimiter(1)
+        self._deaf: set[Stream] = set()
+
+    async def lines(self, stream: Stream, prefix: str, color: int, lines: Iterable[bytes | bytearray]) -> None:
+        """Write lines, each with a prefix."""
+        front = f"\x1b[{color}m{prefix}\x1b[0m" if self._colored[stream] else prefix
+        head = front.encode(errors="backslashreplace")
+        await self._write(stream, b"".join(head + line + b"\n" for line in lines))
+
+    async def note(self, text: str, *, good: bool = True) -> None:
+        """Say something of our own, on stderr."""
+        await self.lines(Stream.STDERR, "==> ", 32 if good else 31, [text.encode(errors="backslashreplace")])
+
+    async def _write(self, stream: Stream, data: bytes) -> None:
+        async with self._turn:
+            if stream not in self._deaf and not await trio.to_thread.run_sync(
+                _write_all, self._fds[stream], data, abandon_on_cancel=True, limiter=self._thread
+            ):
+                self._deaf.add(stream)
+
+
+def _write_all(fd: int, data: bytes) -> bool:
+    """Write everything; False if nobody reads any more."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError:
+        return False
+    return True
+
+
+@attrs.define(eq=False)
+class _Kept:
+    """One stream of one task."""
+
+    size: int = 0
+    tail: bytearray = attrs.field(factory=bytearray)
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    def add(self, data: bytes | bytearray) -> None:
+        self.size += len(data)
+        self.tail += data
+        del self.tail[:-KEPT_BYTES]
+
+
+@attrs.define(eq=False)
+class _Pipes:
+    """The writing ends of one task."""
+
+    fds: dict[Stream, int]
+    kept: dict[Stream, _Kept]
+    own: dict[Stream, bytearray] = attrs.field(factory=dict)
+
+    def fileno(self, stream: Stream) -> int:
+        return self.fds[stream]
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        # Blocking is out of the question and the pipe may be full, so the reader gets it once the pipe has ended.
+        self.own.setdefault(stream, bytearray()).extend(data)
+
+    def close(self) -> None:
+        while self.fds:
+            os.close(self.fds.popitem()[1])
+
+
+class LiveOutput:
+    """An `OutputStore` that shows what tasks write, and keeps only the end of it."""
+
+    def __init__(self, pumps: trio.Nursery, screen: Screen, tasks: Sequence[str]) -> None:
+        """Show the output of these tasks; `pumps` ends when all of it has been shown."""
+        self._pumps = pumps
+        self._screen = screen
+        self._width = max(map(len, tasks), default=0)
+        self._colors = {task: _PALETTE[index % len(_PALETTE)] for index, task in enumerate(tasks)}
+        self._kept: dict[tuple[str, Stream], _Kept] = {}
+
+    def open(self, job_id: JobId, task: str) -> _Pipes:
+        """Make the pipes of a task. Raises `LaunchError`."""
+        ends: dict[Stream, int] = {}
+        readers: dict[Stream, int] = {}
+        try:
+            for stream in _STREAMS:
+                readers[stream], ends[stream] = os.pipe()
+        except OSError as exc:
+            for fd in (*readers.values(), *ends.values()):
+                os.close(fd)
+            raise LaunchError(f"cannot make a pipe for the output of {task!r}: {exc.strerror}") from exc
+        pipes = _Pipes(ends, {stream: _Kept() for stream in _STREAMS})
+        for stream, fd in readers.items():
+            self._kept[task, stream] = pipes.kept[stream]
+            self._pumps.start_soon(self._pump, fd, task, stream, pipes, name=f"output of {task}")
+        return pipes
+
+    async def _pump(self, fd: int, task: str, stream: Stream, pipes: _Pipes) -> None:
+        kept = pipes.kept[stream]
+        prefix, color = f"{task.ljust(self._width)} | ", self._colors.get(task, _PALETTE[0])
+        rest = bytearray()
+        try:
+            async with trio.lowlevel.FdStream(fd) as reader:
+                async for chunk in reader:
+                    kept.add(chunk)
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    if len(rest) > LONGEST_LINE:
+                        lines.append(rest)
+                        rest = bytearray()
+                    if lines:
+                        await self._screen.lines(stream, prefix, color, lines)
+            if own := pipes.own.get(stream):
+                kept.add(own)
+                rest += own
+            if rest:
+                await self._screen.lines(stream, prefix, color, rest.splitlines())
+        finally:
+            kept.over.set()
+
+    async def shown(self, task: str) -> None:
+        """Wait until all that a task has written was shown; for a task that is over."""
+        for stream in _STREAMS:
+            if (kept := self._kept.get((task, stream))) is not None:
+                await kept.over.wait()
+
+    async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:
+        """Return what is kept of the bytes from `offset` on."""
+        await trio.lowlevel.checkpoint()
+        kept = self._kept.get((task, stream))
+        if kept is None:
+            return b""
+        start = max(0, offset - (kept.size - len(kept.tail)))
+        return bytes(kept.tail[start : start + length])
+
+    async def size(self, job_id: JobId, task: str, stream: Stream) -> int:
+        """Return how much a task that is over has written."""
+        await trio.lowlevel.checkpoint()
+        kept = self._kept.get((task, stream))
+        if kept is None:
+            return 0
+        await kept.over.wait()
+        return kept.size
+
+    async def remove(self, job_ids: Sequence[JobId]) -> None:
+        """Forget everything."""
+        await trio.lowlevel.checkpoint()
+        self._kept.clear()

@@ -1,0 +1,101 @@
+"""From the words of a command line to an exit status: 0 fine, 1 not."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from prunner_trio.cli.flags import Parsed, UsageError, command_help, parse, program_help
+from prunner_trio.cli.table import PROGRAM
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+"""What shells report of a program that Ctrl-C ended."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the program as it was called and return its exit status."""
+    name = _called_as(argv[0])
+    try:
+        parsed = parse(PROGRAM, argv[1:], os.environ)
+    except UsageError as exc:
+        print(f"{name}: {exc.message}{f' ({exc.hint})' if exc.hint else ''}", file=sys.stderr)
+        print(f"{name} --help shows all flags and commands", file=sys.stderr)
+        return 1
+    if parsed.help:
+        text = program_help(PROGRAM, name) if parsed.command is None else command_help(PROGRAM, parsed.command, name)
+        sys.stdout.write(text)
+        return 0
+    try:
+        return _command(parsed)(parsed)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # spare the interpreter's last flush
+        return 1
+
+
+def _called_as(program: str) -> str:
+    name = os.path.basename(program)
+    return "python -m prunner_trio" if name == "__main__.py" else name or "prunner-trio"
+
+
+def _command(parsed: Parsed) -> Callable[[Parsed], int]:
+    if parsed.command is None:
+        return _version if parsed.values.switch("version") else _daemon
+    match parsed.command.name:
+        case "version":
+            return _version
+        case "debug" | "token":
+            from prunner_trio.cli import tokens
+
+            return tokens.debug if parsed.command.name == "debug" else tokens.token
+        case "validate" | "graph" | "schema":
+            from prunner_trio.cli import definitions
+
+            return {"validate": definitions.validate, "graph": definitions.graph, "schema": definitions.schema}[
+                parsed.command.name
+            ]
+        case "run":
+            from prunner_trio.cli.run import run
+
+            return run
+        case _:
+            from prunner_trio.cli.export import export
+
+            return export
+
+
+def _version(parsed: Parsed) -> int:
+    from prunner_trio._version import __version__
+
+    print(__version__)
+    return 0
+
+
+def _daemon(parsed: Parsed) -> int:
+    from prunner_trio.daemon.early import remember_signals
+
+    early = remember_signals()  # before the imports, which take a while
+
+    from prunner_trio.daemon.config import Settings
+    from prunner_trio.daemon.main import run_daemon
+    from prunner_trio.definition.duration import parse_duration
+
+    values = parsed.values
+    settings = Settings(
+        verbose=values.switch("verbose"),
+        enable_profiling=values.switch("enable-profiling"),
+        disable_ansi=values.switch("disable-ansi"),
+        config=values.text("config"),
+        jwt_secret=values.text("jwt-secret"),
+        data=values.text("data"),
+        pattern=values.text("pattern"),
+        path=values.text("path"),
+        address=values.text("address"),
+        env_files=values.list("env-files"),
+        watch=values.switch("watch"),
+        containment=values.text("containment"),
+        poll_interval=parse_duration(values.text("poll-interval")),
+    )
+    return run_daemon(settings, early)

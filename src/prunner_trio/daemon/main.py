@@ -1,0 +1,236 @@
+"""The composition root: the only place where a launcher, a store, a server and the engine meet.
+
+Lifetimes, from the outside in: signals, store and its lock, sockets, launcher, engine, HTTP server. Each is closed only
+after all that stand inside of it are.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from functools import partial
+from pathlib import Path
+from socket import socket
+
+import attrs
+import trio
+
+from prunner_trio._version import __version__
+from prunner_trio.daemon.config import Settings, find_secret
+from prunner_trio.daemon.early import HEARD
+from prunner_trio.daemon.ending import Survivors, jobs_end
+from prunner_trio.daemon.logs import FATAL, set_up_logs
+from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifier
+from prunner_trio.daemon.reload import Reloader
+from prunner_trio.daemon.signals import hear_signals
+from prunner_trio.daemon.verbose import App, LoggedRequests, log_event
+from prunner_trio.daemon.world import look_around
+from prunner_trio.definition import load_definitions, startup_text
+from prunner_trio.errors import InvalidDefinition, PrunnerError
+from prunner_trio.execution import Runner, StopLevel, run_engine
+from prunner_trio.http import create_app
+from prunner_trio.http.server import bind, serve_http
+from prunner_trio.launch import Containment, PosixLauncher, open_launcher
+from prunner_trio.output import FileOutputStore
+from prunner_trio.storage import open_journal
+
+__all__ = ["CannotStart", "run_daemon"]
+
+log = logging.getLogger(__name__)
+
+
+class CannotStart(PrunnerError):
+    """The daemon cannot start; the message says what has to change."""
+
+
+def run_daemon(settings: Settings, early: Iterable[int] = ()) -> int:
+    """Run the daemon until it is told to end, and return its exit status: 0 after a drain or a cancel, else 1.
+
+    Args:
+        early: signals that have come already; see `remember_signals`.
+    """
+    set_up_logs(verbose=settings.verbose, plain=settings.disable_ansi)
+    try:
+        return trio.run(_Daemon(settings, dict(os.environ)).run, early, strict_exception_groups=True)
+    except Exception as exc:  # noqa: BLE001 - the outermost boundary: whatever it was, say so and end with an honest status
+        _say(exc)
+        return 1
+
+
+def _say(exc: Exception) -> None:
+    text = _explained(exc)
+    if text is None:
+        log.log(FATAL, "Error: the daemon failed; this is a defect of prunner-trio", exc_info=exc)
+        return
+    first, *more = text.split("\n")
+    for line in more:
+        log.error("%s", line)
+    log.log(FATAL, "%s", first if first.startswith("Error ") else f"Error: {first}")
+
+
+def _explained(exc: BaseException) -> str | None:
+    """Return what to tell the user of an error, or of a group of them, that has a known cause; else None."""
+    if isinstance(exc, BaseExceptionGroup):
+        texts = [_explained(inner) for inner in exc.exceptions]
+        known = [text for text in texts if text is not None]
+        return "; ".join(known) if len(known) == len(texts) else None
+    if isinstance(exc, InvalidDefinition):
+        return startup_text(exc)
+    return str(exc) if isinstance(exc, PrunnerError) else None
+
+
+@contextlib.contextmanager
+def _or_cannot_start(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        place = f" {exc.filename}" if exc.filename else ""
+        raise CannotStart(f"{what}:{place} {exc.strerror or exc}") from exc
+
+
+@attrs.define(eq=False)
+class _Daemon:
+    """One run of the daemon.
+
+    Attributes:
+        level: how urgently it ends; the runner's own level follows it.
+        start: everything up to the moment when there is a runner to tell about signals; canceled by a signal to stop.
+    """
+
+    settings: Settings
+    environ: MutableMapping[str, str] = attrs.field(repr=False)
+    level: StopLevel = attrs.field(default=StopLevel.SERVE, init=False)
+    _start: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _stopping: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _runner: Runner | None = attrs.field(default=None, init=False)
+    _reloader: Reloader | None = attrs.field(default=None, init=False)
+    _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
+    _notifier: Notifier = attrs.field(factory=Notifier, init=False)
+
+    async def run(self, early: Iterable[int]) -> int:
+        """Run to the end and return the exit status."""
+        with trio.open_signal_receiver(*HEARD) as signals:
+            async with trio.open_nursery() as nursery:
+                hear = partial(
+                    hear_signals, early, signals, level=lambda: self.level, stop=self.stop, reload=self.reload
+                )
+                nursery.start_soon(hear, name="signals")
+                status = await self._live()
+                nursery.cancel_scope.cancel()
+        return status
+
+    def stop(self, level: StopLevel) -> None:
+        """Begin to end, or end more urgently."""
+        self.level = max(self.level, level)
+        self._stopping.set()
+        if self._runner is not None:
+            self._runner.request_shutdown(self.level)
+            self._level_listener()
+        else:
+            self._start.cancel()
+
+    def reload(self) -> None:
+        """Read the definitions again; before the start is over they are new anyway."""
+        if self._reloader is not None:
+            self._reloader.request()
+
+    async def _live(self) -> int:
+        log.info("starting prunner-trio", extra={"version": __version__, "pid": os.getpid()})
+        settings, status = self.settings, 0
+        with self._start:
+            self._notifier = open_notifier(self.environ)
+            with _or_cannot_start("cannot use the sockets that were passed"):
+                passed = inherited_sockets(self.environ)
+            with _or_cannot_start("cannot use the working directory"):
+                world = look_around(self.environ, settings.env_files)
+            secret = find_secret(settings.jwt_secret, settings.config)
+            definitions = await trio.to_thread.run_sync(
+                load_definitions, settings.pattern, Path(settings.path), abandon_on_cancel=True
+            )
+            log.info("loaded definitions", extra={"pipelines": len(definitions), "files": len(definitions.files)})
+            data = Path(world.cwd) / settings.data
+            async with contextlib.AsyncExitStack() as stack:
+                with _or_cannot_start("cannot use the data directory"):
+                    journal = await stack.enter_async_context(open_journal(data, now=time.time))
+                    (data / "logs").mkdir(mode=0o700, exist_ok=True)
+                sockets = passed or await self._bind()
+                for sock in sockets:
+                    stack.callback(sock.close)
+                launcher = await self._open_launcher(stack)
+                runner = await stack.enter_async_context(
+                    run_engine(
+                        definitions,
+                        launcher=launcher,
+                        journal=journal,
+                        output=FileOutputStore(data),
+                        env=world.env,
+                        cwd=world.cwd,
+                        shell=world.shell,
+                    )
+                )
+                status = await self._serve(runner, sockets, secret)
+        return status
+
+    async def _open_launcher(self, stack: contextlib.AsyncExitStack) -> PosixLauncher:
+        try:
+            return await stack.enter_async_context(open_launcher(Containment(self.settings.containment)))
+        except RuntimeError as exc:
+            raise CannotStart(str(exc)) from exc
+
+    async def _bind(self) -> list[socket]:
+        try:
+            return await trio.to_thread.run_sync(bind, self.settings.address, abandon_on_cancel=True)
+        except OSError as exc:
+            raise CannotStart(f"Error starting HTTP API: {exc.strerror}") from exc
+
+    async def _serve(self, runner: Runner, sockets: Sequence[socket], secret: str) -> int:
+        self._runner = runner  # before the first checkpoint: from here on, signals are the runner's
+        settings, survivors, shutdown = self.settings, Survivors(), trio.Event()
+        self._reloader = Reloader(
+            settings.pattern,
+            Path(settings.path),
+            current=lambda: runner.definitions,
+            replace=runner.replace_definitions,
+            interval=settings.poll_interval if settings.watch else None,
+        )
+        app: App = create_app(runner, secret=secret, profiling=settings.enable_profiling)
+        with contextlib.ExitStack() as watching:
+            watching.enter_context(runner.observe(survivors.see))
+            if settings.verbose:
+                watching.enter_context(runner.observe(log_event))
+                app = LoggedRequests(app)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._reloader.run, name="reload")
+                async with trio.open_nursery() as http:
+                    await http.start(partial(serve_http, app, sockets, shutdown=shutdown), name="http")
+                    self._announce(runner, sockets)
+                    await self._stopping.wait()
+                    self._notifier.stopping("ending: {} jobs run, {} wait".format(*runner.counts()))
+                    await jobs_end(runner, self._tell_level)
+                    shutdown.set()
+                nursery.cancel_scope.cancel()
+        log.info("ended", extra={"waiting": runner.counts()[1]})
+        return 1 if survivors.any else 0
+
+    def _announce(self, runner: Runner, sockets: Sequence[socket]) -> None:
+        addresses = ", ".join(_shown(sock) for sock in sockets)
+        running, waiting = runner.counts()
+        facts = {"address": addresses, "containment": self.settings.containment, "running": running, "waiting": waiting}
+        log.info("ready", extra=facts)
+        self._notifier.ready(f"listening on {addresses}")
+        # What lives now lives to the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    def _tell_level(self, listener: Callable[[], None]) -> None:
+        self._level_listener = listener
+
+
+def _shown(sock: socket) -> str:
+    name = sock.getsockname()
+    if not isinstance(name, tuple):
+        return os.fsdecode(name)
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

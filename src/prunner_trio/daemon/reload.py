@@ -1,0 +1,69 @@
+"""New definitions while the daemon runs: on request, and with `--watch` at intervals."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import trio
+
+from prunner_trio.definition import Definitions, load_definitions
+from prunner_trio.errors import InvalidDefinition, Problem
+
+__all__ = ["Reloader"]
+
+log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False)
+class Reloader:
+    """Reads the definition files again and hands them on if all is well; if not, says why and changes nothing.
+
+    Attributes:
+        current: returns the definitions in use.
+        replace: takes the new ones.
+        interval: seconds between two looks without a request; None: none.
+    """
+
+    pattern: str
+    base: Path
+    current: Callable[[], Definitions]
+    replace: Callable[[Definitions], None]
+    interval: float | None = None
+    _requested: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _known_problems: tuple[Problem, ...] = attrs.field(default=(), init=False)
+    _thread: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    def request(self) -> None:
+        """Ask for a reload. Returns at once; requests while one is under way lead to one more after it."""
+        self._requested.set()
+
+    async def run(self) -> None:
+        """Reload whenever it is asked for or the interval has passed, until canceled."""
+        while True:
+            with trio.move_on_after(self.interval if self.interval is not None else float("inf")):
+                await self._requested.wait()
+            asked, self._requested = self._requested.is_set(), trio.Event()
+            try:
+                await self._reload(asked=asked)
+            except Exception:  # the reload boundary: a defect in reading files must not end the daemon and its jobs
+                log.exception("reloading failed, the definitions stay as they were")
+
+    async def _reload(self, *, asked: bool) -> None:
+        try:
+            found = await trio.to_thread.run_sync(
+                load_definitions, self.pattern, self.base, abandon_on_cancel=True, limiter=self._thread
+            )
+        except InvalidDefinition as exc:
+            if asked or exc.problems != self._known_problems:
+                for problem in exc.problems:
+                    log.error("reloading definitions: %s", problem)
+                log.error("the definitions stay as they were", extra={"problems": len(exc.problems)})
+            self._known_problems = exc.problems
+            return
+        self._known_problems = ()
+        changed = found != self.current()
+        if changed:
+            self.replace(found)
+        if changed or asked:
+            log.info("reloaded definitions", extra={"pipelines": len(found), "changed": str(changed).lower()})
