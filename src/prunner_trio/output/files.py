@@ -1,0 +1,174 @@
+"""The output of tasks as files: ``logs/<job>/<task>-stdout.log`` and ``-stderr.log`` below the data directory.
+
+A child inherits the open file, so its output needs no pipe, no copy, and outlives the daemon. The descriptors append:
+what a second process (or the runner itself) writes goes behind, never over.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import trio
+
+from prunner_trio.errors import LaunchError
+from prunner_trio.execution.seams import Stream
+from prunner_trio.model import JobId
+
+__all__ = ["FileOutputStore", "FileTaskOutput", "file_stem"]
+
+log = logging.getLogger(__name__)
+
+_LONGEST_STEM = 200
+_OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_UNSAFE = re.compile(r"[%/\0\ud800-\udfff]|^\.")
+_READERS = 8
+_AT_ONCE = 64
+
+
+def file_stem(task: str) -> str:
+    """Return the part of a file name that stands for a task; different tasks have different ones.
+
+    Usual names are kept as they are. What a path cannot hold (``/``, NUL, a leading dot, a lone surrogate) and ``%``
+    itself become ``%`` and two hexadecimal digits per byte. An over-long name is cut and gets a digest of the whole.
+    """
+    stem = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in _encode(match[0])), task)
+    encoded = stem.encode()
+    if len(encoded) <= _LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(_encode(task)).hexdigest()[:32]
+    return f"{encoded[: _LONGEST_STEM - 34].decode('utf-8', 'ignore')}%_{digest}"
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@attrs.define(eq=False)
+class FileTaskOutput:
+    """The two files of a running task; see `TaskOutput`."""
+
+    _fds: dict[Stream, int]
+
+    def fileno(self, stream: Stream) -> int:
+        """Return the descriptor of one file."""
+        return self._fds[stream]
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Append to one file, as far as the disk lets us."""
+        with contextlib.suppress(OSError):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fds[stream], view) :]
+
+    def close(self) -> None:
+        """Close both files."""
+        while self._fds:
+            os.close(self._fds.popitem()[1])
+
+
+@attrs.define(eq=False)
+class FileOutputStore:
+    """Keeps the output of tasks in files below `root`; see `OutputStore`.
+
+    Only the user of the daemon can read them. Job ids must be UUIDs: anything else never becomes part of a path.
+
+    Attributes:
+        root: the data directory; the store makes the directory ``logs`` in it.
+    """
+
+    root: Path
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_READERS), init=False)
+
+    def open(self, job_id: JobId, task: str) -> FileTaskOutput:
+        """Create the files of a task, or open them again. Raises `LaunchError` with the path and the reason."""
+        folder = self._folder(job_id)
+        if folder is None:
+            raise LaunchError(f"cannot create log files: {job_id!r} is no job id")
+        fds: dict[Stream, int] = {}
+        try:
+            _make_folder(folder)
+            for stream in Stream:
+                fds[stream] = os.open(_path(folder, task, stream), _OPEN_FLAGS, 0o600)
+        except OSError as exc:
+            FileTaskOutput(fds).close()
+            raise LaunchError(f"cannot create log files: {exc.filename or folder}: {exc.strerror}") from exc
+        return FileTaskOutput(fds)
+
+    async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`, in a thread of its own; none if there is no such file."""
+        folder = self._folder(job_id)
+        if folder is None or length <= 0:
+            await trio.lowlevel.checkpoint()
+            return b""
+        path = _path(folder, task, stream)
+        return await trio.to_thread.run_sync(_read, path, offset, length, abandon_on_cancel=True, limiter=self._limiter)
+
+    async def size(self, job_id: JobId, task: str, stream: Stream) -> int:
+        """Return the size of a file in bytes; 0 if there is no such file."""
+        await trio.lowlevel.checkpoint()
+        folder = self._folder(job_id)
+        try:
+            return 0 if folder is None else os.stat(_path(folder, task, stream)).st_size
+        except OSError:
+            return 0
+
+    async def remove(self, job_ids: Sequence[JobId]) -> None:
+        """Delete the directories of these jobs, some at a time. Problems are logged, the others are still deleted."""
+        folders = [folder for job_id in job_ids if (folder := self._folder(job_id)) is not None]
+        await trio.lowlevel.checkpoint()
+        for start in range(0, len(folders), _AT_ONCE):
+            await trio.to_thread.run_sync(_remove, folders[start : start + _AT_ONCE], limiter=self._limiter)
+
+    def _folder(self, job_id: str) -> str | None:
+        try:
+            usual = str(uuid.UUID(job_id)) == job_id
+        except ValueError:
+            usual = False
+        return f"{self.root}/logs/{job_id}" if usual else None
+
+
+def _path(folder: str, task: str, stream: Stream) -> str:
+    return f"{folder}/{file_stem(task)}-{stream.value}.log"
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        Path(folder).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.mkdir(folder, 0o700)
+
+
+def _read(path: str, offset: int, length: int) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            parts = []
+            while length > 0 and (part := file.read(min(length, 1 << 20))):
+                parts.append(part)
+                length -= len(part)
+            return b"".join(parts)
+    except FileNotFoundError:
+        return b""
+    except OSError as exc:
+        log.warning("log file not readable path=%s error=%s", path, exc.strerror)
+        return b""
+
+
+def _remove(folders: Sequence[str]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, onerror=_report)
+
+
+def _report(function: object, path: str, problem: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(problem[1], FileNotFoundError):
+        log.warning("log file not removed path=%s error=%s", path, problem[1])

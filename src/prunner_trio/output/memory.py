@@ -1,0 +1,62 @@
+"""The output of tasks in memory, for programs that embed the runner with launchers of their own, and for tests."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from prunner_trio.execution.seams import Stream
+from prunner_trio.model import JobId
+
+__all__ = ["MemoryOutputStore", "MemoryTaskOutput"]
+
+
+@attrs.define(eq=False)
+class MemoryTaskOutput:
+    """Collects what is written; no process can inherit it."""
+
+    _buffers: dict[Stream, bytearray]
+
+    def fileno(self, stream: Stream) -> int:
+        """Raise ``OSError``: there is no descriptor behind this output."""
+        raise OSError(f"the {stream.value} of this task is kept in memory and has no descriptor")
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Append."""
+        self._buffers[stream] += data
+
+    def close(self) -> None:
+        """Do nothing; what was written stays in the store."""
+
+
+@attrs.define(eq=False)
+class MemoryOutputStore:
+    """Keeps all output in memory until it is removed; see `OutputStore`."""
+
+    _jobs: dict[JobId, dict[str, dict[Stream, bytearray]]] = attrs.field(
+        factory=lambda: defaultdict(lambda: defaultdict(lambda: {stream: bytearray() for stream in Stream})), init=False
+    )
+
+    def open(self, job_id: JobId, task: str) -> MemoryTaskOutput:
+        """Return the output of a task."""
+        return MemoryTaskOutput(self._jobs[job_id][task])
+
+    async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`."""
+        await trio.lowlevel.checkpoint()
+        return bytes(self._text(job_id, task, stream)[offset : offset + max(length, 0)])
+
+    async def size(self, job_id: JobId, task: str, stream: Stream) -> int:
+        """Return the number of bytes written so far."""
+        await trio.lowlevel.checkpoint()
+        return len(self._text(job_id, task, stream))
+
+    async def remove(self, job_ids: Sequence[JobId]) -> None:
+        """Forget all output of these jobs."""
+        await trio.lowlevel.checkpoint()
+        for job_id in job_ids:
+            self._jobs.pop(job_id, None)
+
+    def _text(self, job_id: JobId, task: str, stream: Stream) -> bytearray:
+        return self._jobs.get(job_id, {}).get(task, {}).get(stream, bytearray())
