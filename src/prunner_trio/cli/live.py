@@ -1,7 +1,7 @@
 """The output of tasks as it comes, each line with its task in front."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import trio
@@ -98,10 +98,15 @@ class _Pipes:
 class LiveOutput:
     """An `OutputStore` that shows what tasks write, and keeps only the end of it."""
 
-    def __init__(self, pumps: trio.Nursery, screen: Screen, tasks: Sequence[str]) -> None:
-        """Show the output of these tasks; `pumps` ends when all of it has been shown."""
+    def __init__(self, pumps: trio.Nursery, screen: Screen, tasks: Mapping[str, Sequence[str]]) -> None:
+        """Show the output of these tasks; `pumps` ends when all of it has been shown.
+
+        Args:
+            tasks: names, each with those of the tasks whose output comes before its own.
+        """
         self._pumps = pumps
         self._screen = screen
+        self._after = tasks
         self._width = max(map(len, tasks), default=0)
         self._colors = {task: _PALETTE[index % len(_PALETTE)] for index, task in enumerate(tasks)}
         self._kept: dict[tuple[str, Stream], _Kept] = {}
@@ -129,6 +134,8 @@ class LiveOutput:
         rest = bytearray()
         try:
             async with trio.lowlevel.FdStream(fd) as reader:
+                for earlier in self._after.get(task, ()):
+                    await self.shown(earlier)
                 async for chunk in reader:
                     kept.add(chunk)
                     *lines, rest = (rest + chunk).split(b"\n")

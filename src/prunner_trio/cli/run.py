@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -77,10 +78,12 @@ class _Foreground:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 async with trio.open_nursery() as pumps:
-                    nursery.start_soon(self._hear, signals, pumps.cancel_scope, name="signals")
                     screen = Screen(1, 2, colored=self._colored)
-                    tasks = [task.name for task in self.pipeline.tasks]
-                    output = LiveOutput(pumps, screen, [*tasks, *([ON_ERROR] if self.pipeline.on_error else [])])
+                    nursery.start_soon(self._hear, signals, screen, nursery, pumps, name="signals")
+                    tasks: dict[str, Sequence[str]] = {task.name: task.depends_on for task in self.pipeline.tasks}
+                    if self.pipeline.on_error is not None:
+                        tasks[ON_ERROR] = tuple(tasks)
+                    output = LiveOutput(pumps, screen, tasks)
                     try:
                         view = await self._job_to_its_end(output, screen)
                     except PrunnerError as exc:
@@ -124,15 +127,19 @@ class _Foreground:
                 reason = f": {event.reason}" if event.reason else ""
                 await screen.note(f"{event.task} {event.state.value}{reason}", good=event.state is State.DONE)
 
-    async def _hear(self, signals: AsyncIterator[int], pumps: trio.CancelScope) -> None:
+    async def _hear(
+        self, signals: AsyncIterator[int], screen: Screen, nursery: trio.Nursery, pumps: trio.Nursery
+    ) -> None:
         async for _ in signals:
             self._stops += 1
             if self._job is None or self._runner is None:
                 continue
             if self._job.state.final or self._stops > 2:
-                pumps.cancel()
+                pumps.cancel_scope.cancel()
             elif self._stops == 1:
                 self._job.cancel()
+                # Not here: the terminal may be stuck, and the next signal must be heard all the same.
+                nursery.start_soon(partial(screen.note, "canceling; once more kills", good=False))
             else:
                 self._runner.request_shutdown(StopLevel.KILL)
 
