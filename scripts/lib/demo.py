@@ -205,7 +205,7 @@ class Watch:
     def look(self) -> Any:
         """Show what has changed since the last look; return the job."""
         detail = self.server.detail(self.job)
-        width = max((len(task["name"]) for task in detail["tasks"]), default=0)
+        width = max(len("on_error"), *(len(task["name"]) for task in detail["tasks"]))
         for task in detail["tasks"]:
             name, state = task["name"], task["status"]
             before = self.states.get(name, "waiting")
