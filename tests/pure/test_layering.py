@@ -23,8 +23,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
-# Modules that are files right below the package. The two of the façade stand outside of the order: `__init__` passes
-# names on, `__main__` starts the command line.
+# Modules that are files right below the package. Those of the façade stand outside of the order: `__init__` passes
+# names on, `__main__` starts the command line, `pytest_plugin` offers what `testing` has.
 FACADE = frozenset({"__init__", "__main__", "pytest_plugin"})
 ROOMS_AS_FILES = frozenset({"errors", "embedding"})
 FREE_FOR_ALL = frozenset({"_version"})
@@ -37,8 +37,8 @@ CONCURRENCY = frozenset({"asyncio", "subprocess", "threading", "trio"})
 NOT_PURE = CLOCK_AND_CHANCE | OPERATING_SYSTEM | CONCURRENCY
 CLOCK_READERS = frozenset({"now", "utcnow", "today"})
 
-# Seconds matter at the command line and at the start of the daemon, so these may put imports into functions. The pytest
-# plugin may too: pytest loads it wherever the package is installed, whether its fixtures are used or not.
+# Seconds matter at the command line and at the start of the daemon, so these may put imports into functions. So may the
+# façade: pytest loads the plugin wherever the package is installed, whether its fixture is used or not.
 LAZY = frozenset({"cli", "daemon", *FACADE})
 
 # Libraries with one home, so that replacing one touches one room.
