@@ -3,6 +3,7 @@
 import hmac
 import json
 import logging
+import math
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -88,6 +89,12 @@ class FakeRunner:
         self.error: Exception | None = None
         self.broken: Exception | None = None
         self.listeners: list[Callable[[Event], None]] = []
+        self.flush_seconds = 0.0
+        self.flushed = 0
+
+    async def flush(self) -> None:
+        await trio.sleep(self.flush_seconds)
+        self.flushed += 1
 
     def pipelines(self) -> Sequence[PipelineView]:
         return [PipelineView("plain", schedulable=True, running=True, waiting=0)]
@@ -107,6 +114,8 @@ class FakeRunner:
         if job_id not in self.running:
             raise JobNotFound(job_id)
         self.canceled.append((job_id, by))
+        if self.running[job_id].now.state is State.WAITING:
+            del self.running[job_id]
 
     def job(self, job_id: JobId) -> FakeJob | None:
         return self.running.get(job_id)
@@ -498,6 +507,30 @@ def test_cancel_of_a_job_that_is_over(play: Play) -> None:
     async def scenario(ask: Client, runner: FakeRunner) -> None:
         assert (await ask("POST", f"/job/cancel?id={CANCELED}")).json is True
         assert (await ask("POST", f"/job/cancel?id={DONE}")).refusal == (500, "Error canceling job")
+
+    play(scenario)
+
+
+def test_cancel_of_a_waiting_job_is_answered_when_it_would_survive_a_crash(play: Play) -> None:
+    async def scenario(ask: Client, runner: FakeRunner) -> None:
+        await ask("POST", f"/job/cancel?id={LIVE}")
+        assert runner.flushed == 0
+        runner.running[LIVE].now = view(3, State.WAITING)
+        runner.flush_seconds = 1.5
+        assert (await ask("POST", f"/job/cancel?id={LIVE}")).json is True
+        assert (runner.flushed, trio.current_time()) == (1, 1.5)
+
+    play(scenario)
+
+
+def test_cancel_of_a_waiting_job_does_not_hang_on_a_store_that_cannot_write(play: Play) -> None:
+    async def scenario(ask: Client, runner: FakeRunner) -> None:
+        runner.running[LIVE].now = view(3, State.WAITING)
+        runner.flush_seconds = math.inf
+        assert (await ask("POST", f"/job/cancel?id={LIVE}")).json is True
+        assert trio.current_time() == 2
+        runner.kept[LIVE] = view(3, State.WAITING)
+        assert (await ask("POST", f"/job/cancel?id={LIVE}")).json is True
 
     play(scenario)
 

@@ -49,6 +49,10 @@ class RunnerPort(Protocol):
         """Ask a job to stop. Raises `JobNotFound` if it is not waiting or running."""
         ...
 
+    async def flush(self) -> None:
+        """Wait, as long as that may take, until what has happened so far is on disk."""
+        ...
+
     def job(self, job_id: JobId) -> JobPort | None:
         """Return a job that is not over; see `observe`."""
         ...

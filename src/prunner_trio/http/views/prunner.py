@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
+import trio
 
 from prunner_trio.errors import (
     InvalidVariable,
@@ -31,6 +32,9 @@ from prunner_trio.model import JobId, JobView, State
 __all__ = ["Api"]
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 2.0
+"""Seconds for which the answer to a cancel waits for the disk."""
 
 _Handler = Callable[[Request, str], Awaitable[Answer]]
 
@@ -164,8 +168,14 @@ class Api:
             self._runner.cancel(job_id, by=user)
         except (JobNotFound, JobAlreadyFinished):
             job = await self._runner.find(job_id)
-            if job.state is not State.CANCELED:
+            # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
+            if job.state.final and job.state is not State.CANCELED:
                 return error(500, "Error canceling job")
+        if self._runner.job(job_id) is None:
+            # Of a job that waited nothing is left that would cancel it after a crash. A store that cannot write now
+            # tries until it can; that is not the client's concern.
+            with trio.move_on_after(_PATIENCE):
+                await self._runner.flush()
         return json_answer(b"true\n")
 
     async def _find(self, job_id: JobId) -> JobView:
