@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_bytes_do_not_disturb_a_neighbor(kit: Any, hostile: bytes) -> None:
-    """Plain Hypercorn: both upgrades end the server, with an exception of wsproto or h2 out of its nursery."""
+    """Plain Hypercorn: the first two end the server, with an exception of h11 and one of h2 out of its nursery."""
 
     async def main() -> None:
         async with kit.open_site(kit.make_app()) as site, site.client() as neighbor, site.client() as rude:
@@ -65,7 +66,7 @@ def test_an_upgrade_is_ignored_and_the_request_is_answered_in_http_1_1(kit: Any,
 
 
 def test_the_http_2_preface_is_refused_with_505(kit: Any) -> None:
-    """Plain Hypercorn: speaks HTTP/2."""
+    """Plain Hypercorn: goes over to HTTP/2, a second protocol with limits of its own."""
 
     async def main() -> None:
         async with kit.open_site(kit.make_app()) as site, site.client() as client:
@@ -82,7 +83,11 @@ def test_the_http_2_preface_is_refused_with_505(kit: Any) -> None:
     ids=["connection: close", "http/1.0"],
 )
 def test_connection_close_is_honored(kit: Any, head: bytes) -> None:
-    """Plain Hypercorn: closes, but the connection's tasks go on until the client closes as well, or the idle timer."""
+    """Plain Hypercorn: says it will close, and does not.
+
+    It runs the close in the app's task, after it has told the app of a disconnect, whereupon Quart-Trio cancels that
+    very task. The connection stays until the client closes it, and a shutdown waits for it in vain.
+    """
 
     async def main() -> None:
         async with kit.open_site(kit.make_app()) as site, site.client() as client:
@@ -95,7 +100,7 @@ def test_connection_close_is_honored(kit: Any, head: bytes) -> None:
 
 
 def test_an_idle_connection_is_closed(kit: Any) -> None:
-    """Plain Hypercorn: the timer runs into its own cancellation, and the connection stays open."""
+    """Plain Hypercorn: the timer is not started again after an answer, for the same reason as above."""
 
     async def main() -> None:
         async with kit.open_site(kit.make_app(), HttpLimits(idle=0.1, drain=0.2)) as site, site.client() as client:
@@ -157,7 +162,7 @@ def count_requests(app: Any) -> trio.Event:
 
 
 def test_a_request_under_way_at_shutdown_is_answered_and_its_connection_closed(kit: Any) -> None:
-    """Plain Hypercorn: answers, too."""
+    """Plain Hypercorn: answers, but leaves the client in the belief that it may ask again."""
 
     async def main() -> None:
         app = kit.make_app()
@@ -185,8 +190,79 @@ def test_a_request_under_way_at_shutdown_is_answered_and_its_connection_closed(k
     kit.run(main)
 
 
+def test_no_request_is_begun_after_an_answer_that_the_shutdown_has_found_under_way(kit: Any) -> None:
+    """Its head had said nothing of a close."""
+
+    async def main() -> None:
+        head_sent, go_on = trio.Event(), trio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            assert scope["type"] == "http"
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            head_sent.set()
+            await go_on.wait()
+            await send({"type": "http.response.body", "body": b"b"})
+
+        async with kit.open_site(app, HttpLimits(drain=FOREVER_S)) as site, site.client() as client:
+            await client.send(GET + GET)
+            with trio.fail_after(5):
+                await head_sent.wait()
+            site.shutdown.set()
+            await trio.testing.wait_all_tasks_blocked()
+            go_on.set()
+            assert (await client.answer()).body == b"ab"
+            assert await client.rest() == b""
+
+    kit.run(main)
+
+
+def test_a_connection_accepted_in_the_last_moment_does_not_delay_the_shutdown(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shutdown may come between the accept and the first step of the connection's task: Trio draws lots."""
+    accept = trio.SocketListener.accept
+    shutdowns: list[trio.Event] = []
+
+    async def shut_down_on_accept(self: trio.SocketListener) -> trio.SocketStream:
+        stream = await accept(self)
+        shutdowns[-1].set()
+        return stream
+
+    async def main() -> None:
+        for _ in range(12):
+            async with kit.open_site(kit.make_app(), HttpLimits(header=FOREVER_S, drain=FOREVER_S)) as site:
+                shutdowns.append(site.shutdown)
+                async with site.client():
+                    with trio.fail_after(5):
+                        await site.ended.wait()
+
+    monkeypatch.setattr(trio.SocketListener, "accept", shut_down_on_accept)
+    kit.run(main)
+
+
+def test_a_client_that_has_gone_before_it_is_accepted_is_no_error(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Its socket has no peer any more."""
+
+    async def main() -> None:
+        (sock,) = bind("127.0.0.1:0")
+        with sock:
+            hasty = socket.create_connection(sock.getsockname())
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            hasty.close()
+            async with await trio.open_tcp_stream(*sock.getsockname()) as stream, trio.open_nursery() as nursery:
+                shutdown = trio.Event()
+                nursery.start_soon(run_without_end, kit.make_app(), sock, shutdown)
+                await stream.send_all(GET)
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 OK\r\n")
+                shutdown.set()
+
+    kit.run(main)
+    assert "request failed" not in caplog.text
+
+
 def test_an_app_that_raises_gives_500_and_harms_nobody_else(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Plain Hypercorn: answers 500 as well, but an exception group that holds a Cancelled passes its handler."""
+    """Plain Hypercorn: answers 500 as well, with an empty body."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/" and scope["type"] == "http":
@@ -203,6 +279,10 @@ def test_an_app_that_raises_gives_500_and_harms_nobody_else(kit: Any, caplog: py
             answer = await client.ask(b"GET /bug?token=secret HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (answer.status, answer.body) == (500, b"internal server error\n")
             assert await client.rest() == b""
+            async with site.client() as client:
+                await client.send(b"HEAD /bug HTTP/1.1\r\nHost: x\r\n\r\n")
+                head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+                assert (head.split()[1], body) == (b"500", b"")
             assert (await neighbor.ask(GET)).body == b"ok"
 
     kit.run(main)
@@ -229,7 +309,7 @@ FALSE_ANSWERS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("messages", FALSE_ANSWERS.values(), ids=FALSE_ANSWERS.keys())
 def test_an_app_that_speaks_false_asgi_gives_500(kit: Any, messages: list[dict[str, Any]]) -> None:
-    """Plain Hypercorn: the forbidden header leaves the client without an answer, for ever."""
+    """Plain Hypercorn: closes without an answer after a head without body."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from prunner_trio.http.server import HttpLimits
+from prunner_trio.http.server import HttpLimits, _connection
 
 pytestmark = pytest.mark.real
 
@@ -36,6 +36,19 @@ def test_a_slow_head_is_cut_off_with_408(kit: Any, beginning: bytes) -> None:
     kit.run(main)
 
 
+@pytest.mark.parametrize(("idle", "header"), [(3600, 0.2), (0.05, 0.4)], ids=["shorter", "longer"])
+def test_the_head_limit_takes_over_from_the_idle_limit_at_the_first_byte(kit: Any, idle: float, header: float) -> None:
+    """Plain Hypercorn: knows one limit for both."""
+
+    async def main() -> None:
+        async with kit.open_site(kit.make_app(), HttpLimits(header=header, idle=idle)) as site:
+            async with site.client() as client:
+                assert (await client.ask(GET)).status == 200
+                assert (await client.ask(b"GET /")).status == 408
+
+    kit.run(main)
+
+
 def test_a_head_that_trickles_is_cut_off_too(kit: Any) -> None:
     """Plain Hypercorn: each byte starts its read_timeout anew."""
 
@@ -58,7 +71,7 @@ async def trickle(client: Any) -> None:
 
 
 def test_a_client_that_never_speaks_is_disconnected(kit: Any) -> None:
-    """Plain Hypercorn: closes after its keep-alive timeout; this is the one case where that works."""
+    """Plain Hypercorn: closes after its keep-alive timeout: the one case in which that works."""
 
     async def main() -> None:
         async with kit.open_site(kit.make_app(), HttpLimits(header=0.1)) as site, site.client() as client:
@@ -198,6 +211,80 @@ def test_a_client_that_sends_on_regardless_still_gets_the_413(kit: Any) -> None:
     kit.run(main)
 
 
+@pytest.mark.parametrize("reaction", ["raises", "answers", "returns"])
+def test_the_refusal_of_a_body_does_not_depend_on_how_the_app_takes_it(kit: Any, reaction: str) -> None:
+    """The app sees a client that has gone."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        assert (await receive())["type"] == "http.disconnect"
+        if reaction == "raises":
+            raise LookupError("nobody there")
+        if reaction == "answers":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+    async def main() -> None:
+        async with kit.open_site(app, HttpLimits(body_bytes=10)) as site, site.client() as client:
+            assert (await client.ask(CHUNKED + b"b\r\n" + b"x" * 11)).status == 413
+            assert await client.rest() == b""
+
+    kit.run(main)
+
+
+def test_a_body_in_tiny_chunks_does_not_keep_the_loop_to_itself(kit: Any) -> None:
+    """Parsing them is slow; timers, and the jobs whose they are, must have their turn in between."""
+    turns = 0
+    seen: set[int] = set()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        while (await receive())["more_body"]:
+            seen.add(turns)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async def main() -> None:
+        async with kit.open_site(app) as site, site.client() as client, trio.open_nursery() as nursery:
+            nursery.start_soon(count_turns)
+            assert (await client.ask(CHUNKED + b"1\r\nx\r\n" * 9000 + b"0\r\n\r\n")).body == b"ok"
+            nursery.cancel_scope.cancel()
+
+    kit.run(main)
+    assert len(seen) > 10
+
+
+def test_only_so_many_bytes_are_read_ahead_of_the_request_under_way(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pipelined requests are kept, but not without end."""
+    ahead = 0
+    receive = _connection.Connection.receive
+
+    async def noted(self: Any, size: int) -> int:
+        nonlocal ahead
+        received = await receive(self, size)
+        ahead += received
+        return received
+
+    monkeypatch.setattr(_connection.Connection, "receive", noted)
+
+    async def main() -> None:
+        async with kit.open_site(kit.make_app()) as site, site.client() as client, trio.open_nursery() as nursery:
+            nursery.start_soon(client.send, b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(4 * 2**20))
+            await trio.testing.wait_all_tasks_blocked(0.2)
+            nursery.cancel_scope.cancel()
+
+    kit.run(main)
+    assert 0 < ahead < 2**18
+
+
 MALFORMED = {
     "content-length and transfer-encoding": (
         POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
@@ -221,7 +308,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED.keys())
 def test_a_malformed_request_is_refused_with_400_and_the_connection_closed(kit: Any, request_: bytes) -> None:
-    """Plain Hypercorn: takes both lengths for chunked (request smuggling), and bad chunks leave the client waiting."""
+    """Plain Hypercorn: lets both lengths pass (request smuggling) and the strange targets; the rest gets a bare 400."""
 
     async def main() -> None:
         async with kit.open_site(kit.make_app()) as site, site.client() as client:

@@ -69,7 +69,7 @@ class Shared:
     def closed_first(self, scope: trio.CancelScope, *, had_request: bool) -> Iterator[None]:
         """Mark a connection as idle: `scope` is canceled when the server drains, or needs its place."""
         self._idle[scope] = had_request
-        if self.draining or (self.crowded and had_request):
+        if self.draining:  # accepted in the last moment
             scope.cancel()
         try:
             yield
