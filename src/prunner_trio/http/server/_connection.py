@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 65_536
 EVENTS_PER_STEP = 256  # a body in chunks of one byte must not keep the loop busy for long
+REFUSAL_CHARS = 200  # h11 quotes the offending line, however long
 LINGER_S = 1.0  # how long a client has to take our last word
 HALF_CLOSED_GRACE_S = 1.0  # see Exchange._wait_for_disconnect
 REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
@@ -179,7 +180,7 @@ class Connection:
         try:
             return self.parser.next_event()
         except h11.RemoteProtocolError as exc:
-            raise Refusal(exc.error_status_hint, str(exc)) from exc
+            raise Refusal(exc.error_status_hint, str(exc)[:REFUSAL_CHARS]) from exc
 
     async def receive(self, size: int) -> int:
         """Hand up to `size` bytes from the client to the parser; 0 is its end. Raises `ClientGone`."""
@@ -390,7 +391,7 @@ class Exchange:
 
 def too_large(limits: HttpLimits) -> Refusal:
     """Return the refusal for a body over `HttpLimits.body_bytes`."""
-    return Refusal(413, f"request body too large: the limit is {limits.body_bytes} bytes")
+    return Refusal(413, f"Request body too large: more than {limits.body_bytes} bytes")
 
 
 def _check_head(request: h11.Request, limits: HttpLimits) -> None:
