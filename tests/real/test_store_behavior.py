@@ -265,8 +265,9 @@ def test_the_last_number_outlives_the_job(restart: Restart) -> None:
         async with restart() as journal:
             await save(journal, *map(added, jobs))
             assert await journal.last_number() == 3
-            await save(journal, JobsRemoved((jobs[2].id, jobs[1].id)))
-            assert await journal.last_number() == 3
+            for job in reversed(jobs):
+                await save(journal, JobsRemoved((job.id,)))
+                assert await journal.last_number() == 3
 
     run(scenario, restart)
 

@@ -18,7 +18,7 @@ import trio
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.errors import StoreError, StoreLocked
-from prunner_trio.execution.seams import JobAdded, JobChanged, JobsRemoved
+from prunner_trio.execution.seams import JobAdded, JobChanged, JobsRemoved, TaskChanged
 from prunner_trio.model import JobId, JobView, State, TaskView
 from prunner_trio.storage import SqliteJournal, export_prunner, open_journal, read_prunner
 
@@ -392,6 +392,42 @@ def test_tasks_that_were_never_touched_take_no_room(tmp_path: Path) -> None:
     async def scenario(journal: SqliteJournal) -> None:
         await journal.committed(journal.record(JobAdded(new_job(1), PIPELINE)))
         assert rows(tmp_path, "SELECT count(*) FROM task") == [(0,)]
+
+    with_journal(tmp_path, scenario)
+
+
+def test_no_change_costs_more_because_there_are_many_jobs(tmp_path: Path) -> None:
+    async def steps_of(journal: SqliteJournal, first: int) -> list[int]:
+        old, new = new_job(first), new_job(first + 1)
+        await journal.committed(journal.record(JobAdded(old, PIPELINE)))
+        counts = []
+        for change in (
+            JobAdded(new, PIPELINE),
+            TaskChanged(new.id, 0, TaskView("a", State.DONE)),
+            JobChanged(attrs.evolve(new, state=State.DONE)),
+            JobsRemoved((old.id,)),
+        ):
+            steps = 0
+
+            def step() -> int:
+                nonlocal steps
+                steps += 1
+                return 0
+
+            journal._writer._connection.set_progress_handler(step, 1)
+            await journal.committed(journal.record(change))
+            journal._writer._connection.set_progress_handler(None, 1)
+            counts.append(steps)
+        return counts
+
+    async def scenario(journal: SqliteJournal) -> None:
+        for number in range(1, 10):
+            journal.record(JobAdded(new_job(number), PIPELINE))
+        few = await steps_of(journal, 10)
+        for number in range(20, 1000):
+            journal.record(JobAdded(new_job(number), PIPELINE))
+        many = await steps_of(journal, 1000)
+        assert all(0 < after < before + 100 for before, after in zip(few, many, strict=True))
 
     with_journal(tmp_path, scenario)
 

@@ -18,7 +18,7 @@ import trio.testing
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.errors import StoreError
-from prunner_trio.execution.seams import JobAdded, JobChanged, JobsRemoved, TaskChanged
+from prunner_trio.execution.seams import JobAdded, JobChanged, JobsRemoved, SavedJob, TaskChanged
 from prunner_trio.model import JobId, JobView, State, StopReason, StopRequest, TaskView
 from prunner_trio.storage import SqliteJournal, open_journal
 
@@ -35,8 +35,8 @@ def new_job(number: int, **rest: object) -> JobView:
     return attrs.evolve(view, **rest)
 
 
-def added(job: JobView, *evicted: JobView) -> JobAdded:
-    return JobAdded(job, PIPELINE, evicted)
+def added(job: JobView, *evicted: JobView, definition: PipelineDef = PIPELINE) -> JobAdded:
+    return JobAdded(job, definition, evicted)
 
 
 def running(job: JobView) -> JobChanged:
@@ -174,6 +174,31 @@ def test_the_store_recovers_by_itself_with_nothing_new_to_write(
     assert "can be written again" in caplog.text
 
 
+def test_a_store_that_can_begin_but_not_write_is_not_called_well(tmp_path: Path) -> None:
+    async def scenario(journal: SqliteJournal) -> None:
+        refusals, tried_again, loop = 0, trio.Event(), trio.lowlevel.current_trio_token()
+
+        def authorize(action: int, *_: object) -> int:
+            nonlocal refusals
+            if action != sqlite3.SQLITE_INSERT:
+                return sqlite3.SQLITE_OK
+            refusals += 1
+            if refusals == 2:
+                loop.run_sync_soon(tried_again.set)
+            return sqlite3.SQLITE_DENY
+
+        journal._writer._connection.set_authorizer(authorize)
+        with pytest.raises(StoreError, match="not authorized"):
+            await journal.committed(journal.record(added(new_job(1))))
+        await tried_again.wait()
+        assert not journal.ok
+        journal._writer._connection.set_authorizer(None)
+        while not journal.ok:
+            await journal._saved.wait()
+
+    with_journal(tmp_path, scenario)
+
+
 UNFIT = {
     "no JSON": {"variables": {"x": object()}},
     "not a number": {"variables": {"x": float("nan")}},
@@ -228,7 +253,8 @@ def test_a_fault_at_any_step_of_a_transaction_loses_nothing(tmp_path: Path) -> N
             steps += 1
             return steps == fault_at
 
-        job, fresh, gone = (new_job(number + offset) for offset in range(3))
+        job, gone, fresh, later = (new_job(number + offset) for offset in range(4))
+        definition = attrs.evolve(PIPELINE, concurrency=number)  # new to the store, so that its row may be lost, too
         for one in (job, gone):
             await journal.committed(journal.record(added(one)))
         connection.set_progress_handler(step, 1)
@@ -236,7 +262,7 @@ def test_a_fault_at_any_step_of_a_transaction_loses_nothing(tmp_path: Path) -> N
         tickets = [
             journal.record(change)
             for change in (
-                added(fresh),
+                added(fresh, definition=definition),
                 TaskChanged(job.id, 1, TaskView("b", State.DONE, exit_code=number)),
                 JobsRemoved((gone.id,)),
             )
@@ -250,18 +276,20 @@ def test_a_fault_at_any_step_of_a_transaction_loses_nothing(tmp_path: Path) -> N
         for ticket in (first, *tickets[1:]):
             await journal.committed(ticket)
         connection.set_progress_handler(None, 1)
+        await journal.committed(journal.record(added(later, definition=definition)))
         found = await journal.find(job.id)
         assert found is not None
         assert (found.job.state, found.job.tasks[1].exit_code) == (State.RUNNING, number)
         assert (await journal.find(fresh.id) is None) == refused
         assert await journal.find(gone.id) is None
+        assert await journal.find(later.id) == SavedJob(later, definition)
         return steps >= fault_at
 
     async def scenario(journal: SqliteJournal) -> None:
         journal._writer._connection.execute("PRAGMA synchronous = OFF")  # no power is cut here; many rounds are made
         fault_at, number = 1, 1
         while await attempt(journal, number, fault_at):
-            fault_at, number = fault_at + 7, number + 3
+            fault_at, number = fault_at + 7, number + 4
         assert number > 30
         assert journal.ok
 

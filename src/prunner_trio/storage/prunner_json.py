@@ -26,6 +26,7 @@ SUCCESS = -1
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_KINDS: Mapping[type, str] = {str: "a text", bool: "true or false", list: "a list", dict: "an object"}
 _STATES = {state.value: state for state in State}
 
 
@@ -79,9 +80,11 @@ def read_prunner(data: bytes, *, now: float, source: str = "data.json") -> list[
         raise StoreError(f"cannot load {source}: it is nested too deeply") from None
     except ValueError as exc:
         raise StoreError(f"cannot load {source}: {exc}") from exc
-    unique = {saved.job.id: (created, saved) for created, saved in jobs}
-    ordered = [saved for _, saved in sorted(unique.values(), key=lambda pair: pair[0])]
-    return [attrs.evolve(saved, job=attrs.evolve(saved.job, number=number)) for number, saved in enumerate(ordered, 1)]
+    latest = {saved.job.id: (created, saved) for created, saved in jobs}
+    ordered = [saved for _, saved in sorted(latest.values(), key=lambda pair: pair[0])]
+    return [
+        SavedJob(attrs.evolve(saved.job, number=number), saved.definition) for number, saved in enumerate(ordered, 1)
+    ]
 
 
 def _refuse_constant(name: str) -> None:
@@ -90,7 +93,7 @@ def _refuse_constant(name: str) -> None:
 
 def _read_jobs(content: object, now: float) -> Iterator[tuple[tuple[int, int], SavedJob]]:
     known: dict[tuple[object, ...], PipelineDef] = {}
-    jobs: list[object] = _get(_members(content, "the file"), "Jobs", _list, "the file", [])
+    jobs: list[object] = _plain(_members(content, "the file"), "Jobs", list, "the file", [])
     for index, item in enumerate(jobs):
         where = f"Jobs[{index}]"
         yield _read_job(_members(item, where), where, now, known)
@@ -99,12 +102,12 @@ def _read_jobs(content: object, now: float) -> Iterator[tuple[tuple[int, int], S
 def _read_job(
     item: Members, where: str, now: float, known: dict[tuple[object, ...], PipelineDef]
 ) -> tuple[tuple[int, int], SavedJob]:
-    pipeline = _get(item, "Pipeline", _text, where, "")
+    pipeline = _plain(item, "Pipeline", str, where, "")
     created = _get(item, "Created", _time, where, (0, 0))
     started = _get(item, "Start", _moment, where, None)
     ended = _get(item, "End", _moment, where, None)
-    completed = _get(item, "Completed", _flag, where, False)
-    canceled = _get(item, "Canceled", _flag, where, False)
+    completed = _plain(item, "Completed", bool, where, False)
+    canceled = _plain(item, "Canceled", bool, where, False)
     stop = None
     if not completed and (started is not None or not canceled):
         stop = StopRequest(StopReason.INTERRUPTED, now)
@@ -125,8 +128,8 @@ def _read_job(
         created=_seconds(created),
         started=started,
         ended=ended,
-        variables=_get(item, "Variables", _mapping, where, {}),
-        user=_get(item, "User", _text, where, ""),
+        variables=_plain(item, "Variables", dict, where, {}),
+        user=_plain(item, "User", str, where, ""),
         stop=stop,
         error=failed.reason if failed is not None else "",
     )
@@ -139,9 +142,10 @@ def _read_tasks(
     item: Members, where: str, pipeline: str, stop: StopRequest | None, known: dict[tuple[object, ...], PipelineDef]
 ) -> tuple[PipelineDef, tuple[TaskView, ...]]:
     specs, views = [], []
-    tasks: list[object] = _get(item, "Tasks", _list, where, [])
+    tasks: list[object] = _plain(item, "Tasks", list, where, [])
     for index, task in enumerate(tasks):
-        spec, view = _read_task(_members(task, f"{where}.Tasks[{index}]"), f"{where}.Tasks[{index}]", stop)
+        place = f"{where}.Tasks[{index}]"
+        spec, view = _read_task(_members(task, place), place, stop)
         specs.append(spec)
         views.append(view)
     key = (pipeline, *((spec.name, spec.script, spec.depends_on, spec.allow_failure) for spec in specs))
@@ -152,24 +156,24 @@ def _read_tasks(
 
 
 def _read_task(item: Members, where: str, stop: StopRequest | None) -> tuple[TaskDef, TaskView]:
-    status = _get(item, "Status", _text, where, State.WAITING.value)
+    status = _plain(item, "Status", str, where, State.WAITING.value)
     state = _STATES.get(status)
     if state is None:
         raise ValueError(f"{where}: Status {status!r} is unknown")
-    if _get(item, "Errored", _flag, where, False) and state is not State.CANCELED:
+    if _plain(item, "Errored", bool, where, False) and state is not State.CANCELED:
         state = State.ERROR
-    elif _get(item, "Skipped", _flag, where, False):
+    elif _plain(item, "Skipped", bool, where, False):
         state = State.SKIPPED
     exit_code = _get(item, "ExitCode", _integer, where, 0)
-    reason = _get(item, "Error", _text, where, "")
+    reason = _plain(item, "Error", str, where, "")
     if not state.final:  # a task behind a failure stays `waiting` for ever in prunner
         state = State.CANCELED
         reason = reason or (f"stopped: {stop.reason.value}" if stop else "")
     spec = TaskDef(
-        name=_get(item, "Name", _text, where, ""),
+        name=_plain(item, "Name", str, where, ""),
         script=_get(item, "Script", _texts, where, ()),
         depends_on=_get(item, "DependsOn", _texts, where, ()),
-        allow_failure=_get(item, "AllowFailure", _flag, where, False),
+        allow_failure=_plain(item, "AllowFailure", bool, where, False),
     )
     view = TaskView(
         spec.name,
@@ -203,35 +207,35 @@ def _members(value: object, where: str) -> Members:
     return value
 
 
-def _of(kind: type[T], name: str) -> Callable[[object], T]:
-    def convert(value: object) -> T:
-        if type(value) is not kind:  # a bool is no integer
-            raise ValueError(f"{json.dumps(value)[:40]} is not {name}")
+def _plain(item: Members, key: str, kind: type[T], where: str, default: T) -> T:
+    """Return a member that needs no conversion; most are of this sort, and a history has a great many of them."""
+    value = item.get(key)
+    if type(value) is kind:  # a bool is no integer
         return value
-
-    return convert
-
-
-_text = _of(str, "a text")
-_flag = _of(bool, "true or false")
-_list = _of(list, "a list")
-_mapping = _of(dict, "an object")
-_whole = _of(int, "a whole number")
+    if value is None:
+        return default
+    raise ValueError(f"{where}: {key}: {json.dumps(value)[:40]} is not {_KINDS[kind]}")
 
 
 def _integer(value: object) -> int:
-    number = _whole(value)
-    if not -(2**63) <= number < 2**63:
-        raise ValueError(f"{number} is out of range")
-    return number
+    if type(value) is not int:
+        raise ValueError(f"{json.dumps(value)[:40]} is not a whole number")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value} is out of range")
+    return value
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(_text(item) for item in _list(value))
+    if type(value) is not list:
+        raise ValueError(f"{json.dumps(value)[:40]} is not a list")
+    for item in value:
+        if type(item) is not str:
+            raise ValueError(f"{json.dumps(item)[:40]} is not a text")
+    return tuple(value)
 
 
 def _time(value: object) -> tuple[int, int]:
-    return parse_time(_text(value))
+    return parse_time(str(value))
 
 
 def _moment(value: object) -> float | None:
@@ -240,7 +244,7 @@ def _moment(value: object) -> float | None:
 
 def _job_id(value: object) -> JobId:
     try:
-        return JobId(str(uuid.UUID(_text(value))))
+        return JobId(str(uuid.UUID(str(value))))
     except ValueError:
         raise ValueError(f"{json.dumps(value)[:60]} is not a UUID") from None
 

@@ -24,6 +24,9 @@ KNOWN_DEFINITIONS = 256
 COUNT_OUTAGE = """INSERT INTO meta (key, value) VALUES ('outages', 1)
     ON CONFLICT (key) DO UPDATE SET value = value + 1"""
 
+RAISE_LAST_NUMBER = """INSERT INTO meta (key, value) VALUES ('last_number', ?)
+    ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
+
 UNFIT = (
     TypeError,
     ValueError,
@@ -79,10 +82,8 @@ class Tables:
 
     def _remove(self, job_ids: Sequence[JobId]) -> None:
         execute = self._connection.execute
-        execute(
-            """INSERT INTO meta (key, value) SELECT 'last_number', max(number) FROM job HAVING max(number) IS NOT NULL
-            ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
-        )
+        # Alone, max() is one step of the tree; within a larger query it walks over all jobs.
+        execute(RAISE_LAST_NUMBER, (execute("SELECT max(number) FROM job").fetchone()[0] or 0,))
         used: set[tuple[str, int]] = set()
         for job_id in job_ids:
             row = execute("SELECT number, pipeline, definition FROM job WHERE id = ?", (job_id,)).fetchone()
