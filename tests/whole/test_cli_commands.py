@@ -11,6 +11,8 @@ from pathlib import Path
 import jwt
 import pytest
 
+from prunner_trio.cli.table import PROGRAM as PROGRAM_TABLE
+
 pytestmark = pytest.mark.whole
 
 PROGRAM = Path(sys.executable).with_name("prunner-trio")
@@ -207,3 +209,13 @@ def test_a_reader_that_leaves_is_no_reason_for_a_traceback(tmp_path: Path) -> No
     command = f"'{PROGRAM}' schema | head -c 1"
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_the_document_names_every_flag_variable_default_and_command() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    flags = [*PROGRAM_TABLE.flags, *(flag for command in PROGRAM_TABLE.commands for flag in command.flags)]
+    wanted = [f"--{flag.name}" for flag in flags if flag.name != "variable"]
+    wanted += [f"`{flag.variable}`" for flag in flags if flag.variable]
+    wanted += [f"`{flag.default}`" for flag in PROGRAM_TABLE.flags if flag.default]
+    wanted += [f"| `{command.name}" for command in PROGRAM_TABLE.commands]
+    assert [text for text in wanted if text not in document] == []

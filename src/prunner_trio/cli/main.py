@@ -1,5 +1,6 @@
 """From the words of a command line to an exit status: 0 fine, 1 not."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ def _daemon(parsed: Parsed) -> int:
     from prunner_trio.daemon.early import remember_signals
 
     early = remember_signals()  # before the imports, which take a while
+    gc.disable()  # looking for garbage takes a tenth of that while; on again when the daemon is ready
 
     from prunner_trio.daemon.config import Settings
     from prunner_trio.daemon.main import run_daemon

@@ -223,6 +223,7 @@ class _Daemon:
         # What lives now lives to the end: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     def _tell_level(self, listener: Callable[[], None]) -> None:
         self._level_listener = listener
