@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from prunner_trio.daemon.ending import SAVE_TIMEOUT, Survivors, jobs_end
+from prunner_trio.daemon.ending import SAVE_TIMEOUT, jobs_end
 from prunner_trio.daemon.signals import hear_signals
 from prunner_trio.definition import Definitions, PipelineDef, TaskDef
 from prunner_trio.errors import StoreError
@@ -116,11 +116,9 @@ def test_a_drain_is_patient_with_the_store_until_it_becomes_a_cancel() -> None:
 @pytest.mark.parametrize("immortal", [True, False])
 def test_processes_that_survive_sigkill_are_noticed(immortal: bool) -> None:
     async def scenario(rig: Rig, ladder: Ladder) -> None:
-        survivors = Survivors()
-        with rig.runner.observe(survivors.see):
-            ladder.climb(StopLevel.CANCEL)
-            await ladder.end()
-        assert survivors.any is immortal
+        ladder.climb(StopLevel.CANCEL)
+        await ladder.end()
+        assert rig.runner.survivors is immortal
 
     virtual(scenario, Act(seconds=100, immortal=immortal))
 

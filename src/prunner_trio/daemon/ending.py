@@ -6,24 +6,12 @@ import trio
 
 from prunner_trio.errors import StoreError
 from prunner_trio.execution import Runner, StopLevel
-from prunner_trio.model import Event, EventKind, State
+from prunner_trio.model import State
 
-__all__ = ["SAVE_TIMEOUT", "Survivors", "jobs_end"]
+__all__ = ["SAVE_TIMEOUT", "jobs_end"]
 
 SAVE_TIMEOUT = 10.0
 """Seconds that the store has for what happened last, once all processes are gone."""
-
-
-class Survivors:
-    """Notices tasks whose processes outlived SIGKILL; observe a runner with `see`."""
-
-    def __init__(self) -> None:
-        self.any = False
-
-    def see(self, event: Event) -> None:
-        """Look at one event."""
-        if event.kind is EventKind.TASK and event.state is State.ERROR and "survived SIGKILL" in event.reason:
-            self.any = True
 
 
 async def jobs_end(runner: Runner, subscribe_level: Callable[[Callable[[], None]], None]) -> None:

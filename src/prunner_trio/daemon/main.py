@@ -20,7 +20,7 @@ import trio
 from prunner_trio._version import __version__
 from prunner_trio.daemon.config import Settings, find_secret
 from prunner_trio.daemon.early import HEARD
-from prunner_trio.daemon.ending import Survivors, jobs_end
+from prunner_trio.daemon.ending import jobs_end
 from prunner_trio.daemon.logs import FATAL, set_up_logs
 from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifier
 from prunner_trio.daemon.reload import Reloader
@@ -187,7 +187,7 @@ class _Daemon:
 
     async def _serve(self, runner: Runner, sockets: Sequence[socket], secret: str) -> int:
         self._runner = runner  # before the first checkpoint: from here on, signals are the runner's
-        settings, survivors, shutdown = self.settings, Survivors(), trio.Event()
+        settings, shutdown = self.settings, trio.Event()
         self._reloader = Reloader(
             settings.pattern,
             Path(settings.path),
@@ -197,7 +197,6 @@ class _Daemon:
         )
         app: App = create_app(runner, secret=secret, profiling=settings.enable_profiling)
         with contextlib.ExitStack() as watching:
-            watching.enter_context(runner.observe(survivors.see))
             if settings.verbose:
                 watching.enter_context(runner.observe(log_event))
                 app = LoggedRequests(app)
@@ -212,7 +211,7 @@ class _Daemon:
                     shutdown.set()
                 nursery.cancel_scope.cancel()
         log.info("ended", extra={"waiting": runner.counts()[1]})
-        return 1 if survivors.any else 0
+        return 1 if runner.survivors else 0
 
     def _announce(self, runner: Runner, sockets: Sequence[socket]) -> None:
         addresses = ", ".join(_shown(sock) for sock in sockets)

@@ -103,6 +103,8 @@ class JobRun:
         self.definition: PipelineDef = saved.definition
         self.finished = trio.Event()
         """Set once the job is final and on disk, or once the runner gives up its wait list."""
+        self.survived = False
+        """Whether processes of it outlived SIGKILL."""
         self._services = services
         self._head = attrs.evolve(saved.job, tasks=())
         self._tasks = _task_runs(saved)
@@ -257,6 +259,7 @@ class JobRun:
         try:
             exit_code, broken = await self._execute(task, variables)
         except (LaunchError, ProcessesSurvived) as exc:
+            self.survived = self.survived or isinstance(exc, ProcessesSurvived)
             self._move_task(task, Move.FAIL, str(exc), -1)
             return
         if exit_code != 0:

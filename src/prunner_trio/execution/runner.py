@@ -75,6 +75,7 @@ class Runner:
         self._number = 0
         self._seq = 0
         self._level = StopLevel.SERVE
+        self._survivors = False
         self._changed = trio.Event()
         self._nursery: trio.Nursery
         self._housekeeping = Housekeeping(
@@ -232,6 +233,7 @@ class Runner:
         try:
             await run.run()
         finally:
+            self._survivors = self._survivors or run.survived
             self._leave_line(line, run.id)
             self._forget(run)
             self._pump(line)
@@ -298,6 +300,11 @@ class Runner:
     def level(self) -> StopLevel:
         """How urgently the runner ends."""
         return self._level
+
+    @property
+    def survivors(self) -> bool:
+        """Whether processes of any job so far outlived SIGKILL."""
+        return self._survivors
 
     def job(self, job_id: JobId) -> Job | None:
         """Return a live job; None if it has ended or never was."""
