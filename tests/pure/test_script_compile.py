@@ -18,6 +18,11 @@ def test_a_script_without_commands_is_nothing_to_do(entries: tuple[str, ...]) ->
     assert compiled(*entries) == ShellText((), None, None)
 
 
+@pytest.mark.parametrize("entry", ["#" * 200 + "\nx", "\r", "\u00a0", "# a\n# b\nx", "x # a"])
+def test_what_only_looks_blank_is_left_to_the_shell(entry: str) -> None:
+    assert f"eval {quote(entry)};" in (compiled(entry).script or "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "sh", "dash", "/bin/sh", "/opt/bin/bash", "zsh"])
 def test_the_shell_is_called_as_it_was_named_and_messages_carry_its_name(shell: str) -> None:
     text = compiled("echo a", shell=shell)

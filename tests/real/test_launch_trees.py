@@ -271,7 +271,9 @@ def test_strays_that_no_tree_owns_end_with_the_launcher(null: Null) -> None:
         other = await bed.start("exec sleep 9999")
         proc = await bed.start("(env -i /usr/bin/setsid /bin/sleep TOKEN &)")
         assert await proc.wait() == 0
-        await bed.until_alive(1)
+        # Not before the last of the three programs runs: the first one still has the environment.
+        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"/bin/sleep")]:
+            await trio.sleep(0.01)
         assert await stop(proc) == [signal.SIGINT]
         assert len(bed.alive()) == 1
         await stop(other)
@@ -382,14 +384,14 @@ def test_a_storm_of_cancels_leaves_nothing(null: Null, containment: Containment)
     async def scenario(bed: Bed) -> None:
         await one(bed, 0)
         gc.collect()
-        before = descriptors()
+        before, zombies = descriptors(), zombie_children()
         for _ in range(20):
             async with trio.open_nursery() as nursery:
                 for number in range(10):
                     nursery.start_soon(one, bed, number)
             assert bed.alive() == []
         assert descriptors() == before
-        assert zombie_children() == []
+        assert zombie_children() == zombies
 
     run(null, containment, scenario)
 
@@ -402,6 +404,21 @@ def test_an_orphan_that_ends_while_its_task_runs_is_reaped(null: Null) -> None:
             await trio.sleep(0.01)
         await stop(proc)
         proc.close()
+
+    run(null, Containment.SUBREAPER, scenario)
+
+
+def test_two_launchers_of_one_process_leave_the_tasks_of_each_other_alone(null: Null) -> None:
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("(setsid sleep TOKEN &); exit 4")
+        async with open_launcher(Containment.GROUP) as second:
+            proc = await second.launch(Command(("sh", "-c", "exit 5"), "/"), {"PATH": os.environ["PATH"]}, null)
+            assert await other.wait() == 4
+            assert await stop(other) == [signal.SIGINT]
+            other.close()
+            assert await proc.wait() == 5
+            await proc.wait_gone()
+            proc.close()
 
     run(null, Containment.SUBREAPER, scenario)
 

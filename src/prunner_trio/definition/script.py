@@ -40,7 +40,7 @@ _PLAIN = r"[A-Za-z0-9_@%+=:,./-]"
 _WORD = re.compile(rf"(?:{_PLAIN}|'[^'\0]*')+")
 _COMMAND = re.compile(rf"[ \t\n]*({_WORD.pattern}(?:[ \t]+{_WORD.pattern})*)[ \t\n]*")
 _PROGRAM = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_+./-]*")
-_BLANK = re.compile(r"\s*(?:#[^\n]*\s*)*")
+_BLANK = re.compile(r"[ \t\n]*(?:#[^\n]*(?:\n[ \t\n]*|\Z))*")
 _TRAPS = re.compile(r"trap|source|eval|(?:^|[\s;&|(){}`])\.\s")
 """An entry that may set an EXIT trap, itself or by what it reads."""
 

@@ -189,28 +189,27 @@ async def open_launcher(
     leaves = _open_leaves(cgroup_parent) if containment is Containment.CGROUP else None
     trees = Trees(subreaper=True)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
-    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with contextlib.ExitStack() as stack:
         stack.callback(trees.close)
         if leaves is not None:
             stack.callback(leaves.close)
         stack.enter_context(_subreaper())
-        async with trio.open_nursery() as nursery:
-            await nursery.start(_reap_orphans, trees)
-            try:
-                yield PosixLauncher(trees=trees, leaves=leaves, limits=limits)
-            finally:
-                await _end_strays(trees)
-                nursery.cancel_scope.cancel()
+        stack.enter_context(_reaping(trees))
+        try:
+            yield PosixLauncher(trees=trees, leaves=leaves, limits=limits)
+        finally:
+            await _end_strays(trees)
 
 
-async def _reap_orphans(trees: Trees, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
-        task_status.started()
-        async for _ in deaths:
-            trees.orphans()
-            await trio.sleep(0.05)  # many deaths, one look
+@contextmanager
+def _reaping(trees: Trees) -> Iterator[None]:
+    """Reap orphans when they end. Deaths that come together cost one look."""
+    token = trio.lowlevel.current_trio_token()
+    before = signal.signal(signal.SIGCHLD, lambda *_: token.run_sync_soon(trees.orphans, idempotent=True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 async def _end_strays(trees: Trees) -> None:

@@ -10,7 +10,17 @@ from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["Pinned", "Stat", "children", "descendants", "environment", "everybody", "ignores", "open_process", "stat"]
+__all__ = [
+    "Pinned",
+    "Stat",
+    "children",
+    "descendants",
+    "environment",
+    "group_members",
+    "ignores",
+    "open_process",
+    "stat",
+]
 
 
 @attrs.frozen
@@ -65,11 +75,14 @@ def descendants(*roots: int) -> dict[int, Stat]:
     return found
 
 
-def everybody() -> Iterator[Stat]:
-    """Go through all processes of the machine."""
+def group_members(group: int) -> Iterator[int]:
+    """Go through all processes of the machine and yield those of a process group, zombies included."""
     for name in os.listdir("/proc"):
-        if name.isdigit() and (process := stat(int(name))) is not None:
-            yield process
+        if name.isdigit():
+            pid = int(name)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) == group:
+                    yield pid
 
 
 def environment(pid: int, name: str) -> str:

@@ -17,12 +17,24 @@ import attrs
 import trio
 
 from prunner_trio.launch.cgroup import Leaf
-from prunner_trio.launch.procfs import Pinned, Stat, descendants, environment, everybody, ignores, open_process, stat
+from prunner_trio.launch.procfs import (
+    Pinned,
+    Stat,
+    descendants,
+    environment,
+    group_members,
+    ignores,
+    open_process,
+    stat,
+)
 
 __all__ = ["MARK", "Tree", "Trees"]
 
 MARK = "PRUNNER_TREE"
 """The variable by which a process tells to which trees it belongs, separated by colons, outermost first."""
+
+_leaders: set[int] = set()
+"""The leaders of all trees of this process, whichever register has them: nobody else may reap or signal them."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 _MOST_ROUNDS = 10
@@ -52,11 +64,13 @@ class Trees:
         """Register the tree of a process that was started just now."""
         tree = Tree(leader, pidfd, mark.rpartition(":")[2], leaf, self)
         self._trees[leader] = tree
+        _leaders.add(leader)
         return tree
 
     def forget(self, tree: "Tree") -> None:
         """Take a tree off the register."""
         del self._trees[tree.leader]
+        _leaders.discard(tree.leader)
 
     def orphans(self) -> list[Stat]:
         """Return the living processes that lost their parents and came to us; reap those that have ended.
@@ -67,7 +81,7 @@ class Trees:
             return []
         living = []
         for pid in self._children():
-            if pid in self._trees or (process := stat(pid)) is None or process.group == os.getpgrp():
+            if pid in _leaders or (process := stat(pid)) is None or process.group == os.getpgrp():
                 continue
             if process.alive:
                 living.append(process)
@@ -84,7 +98,7 @@ class Trees:
         for tree in self._trees.values():
             if tree.mark in marks or tree.knows(orphan):
                 return tree
-        return next(iter(self._trees.values())) if len(self._trees) == 1 else None
+        return next(iter(self._trees.values())) if len(self._trees) == len(_leaders) == 1 else None
 
     def close(self) -> None:
         """Let go of what the register holds itself."""
@@ -150,9 +164,7 @@ class Tree:
         if self._leaf is not None:
             roots += [pid for pid in self._leaf.pids() if pid not in roots]
         elif not self._trees.subreaper:
-            roots += [
-                process.pid for process in everybody() if process.group == self.leader and process.pid not in roots
-            ]
+            roots += [pid for pid in group_members(self.leader) if pid != self.leader]
         if not roots:
             return []
         found = descendants(*roots)
