@@ -71,7 +71,7 @@ STAGES = (
     Stage(
         "unit",
         "the pure and the virtual layer: no processes, no waiting",
-        python("pytest", "tests/pure", "tests/virtual", "--ignore=tests/pure/test_layering.py"),
+        python("pytest", "tests/pure", "tests/virtual", "--ignore=tests/pure/test_layering.py", "-n", "2"),
         pytest=True,
     ),
     Stage(
