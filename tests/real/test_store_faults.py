@@ -145,7 +145,7 @@ def test_a_long_outage_keeps_one_change_per_job_and_task(tmp_path: Path) -> None
     with_journal(tmp_path, scenario)
 
 
-def test_a_job_whose_place_was_taken_stays_canceled_although_the_new_one_was_given_up(tmp_path: Path) -> None:
+def test_a_job_whose_place_was_to_be_taken_keeps_it_when_the_new_one_is_given_up(tmp_path: Path) -> None:
     async def scenario(journal: SqliteJournal) -> None:
         old = new_job(1)
         evicted = attrs.evolve(old, state=State.CANCELED, stop=StopRequest(StopReason.REPLACED, 9.0), tasks=())
@@ -153,8 +153,8 @@ def test_a_job_whose_place_was_taken_stays_canceled_although_the_new_one_was_giv
         with outage(journal), pytest.raises(StoreError):
             await journal.committed(journal.record(added(new_job(2), evicted)))
         await journal.committed(journal.record(added(new_job(3))))
-        assert await state_of(journal, old) is State.CANCELED
-        assert [saved.job.number for saved in await journal.unfinished()] == [3]
+        assert await state_of(journal, old) is State.WAITING
+        assert [saved.job.number for saved in await journal.unfinished()] == [1, 3]
 
     with_journal(tmp_path, scenario)
 

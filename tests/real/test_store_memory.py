@@ -61,14 +61,14 @@ def test_so_many_of_the_next_jobs_are_given_up() -> None:
     trio.run(main)
 
 
-def test_what_comes_along_with_a_job_that_was_given_up_is_saved() -> None:
+def test_a_job_whose_place_was_to_be_taken_keeps_it_when_the_new_one_is_given_up() -> None:
     async def main() -> None:
         journal, old = MemoryJournal(), new_job(1)
         evicted = attrs.evolve(old, state=State.CANCELED, stop=StopRequest(StopReason.REPLACED, 5.0), tasks=())
         journal.record(added(old))
         journal.fail_next = 1
         journal.record(added(new_job(2), evicted))
-        assert [(saved.job.number, saved.job.state) for saved in journal.snapshot()] == [(1, State.CANCELED)]
+        assert [(saved.job.number, saved.job.state) for saved in journal.snapshot()] == [(1, State.WAITING)]
 
     trio.run(main)
 

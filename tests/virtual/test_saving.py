@@ -86,6 +86,8 @@ def test_what_was_replaced_is_lost_only_when_the_new_job_is_on_disk(one):
         with pytest.raises(StoreError):
             await rig.schedule("p")
         assert waiting.state is State.WAITING
+        crashed = MemoryJournal(journal.snapshot())
+        assert [saved.job.id for saved in await crashed.unfinished()] == [running.id, waiting.id]
         journal.fail_adds = False
         assert (await running.wait()).state is State.DONE
         assert (await waiting.wait()).state is State.DONE

@@ -151,7 +151,8 @@ class JobAdded:
     """A new job, with the definition that it keeps for life.
 
     Attributes:
-        evicted: jobs whose places it takes, as they will be: `canceled`. Saved in the same transaction.
+        evicted: jobs whose places it takes, as they will be: `canceled`. Saved in the same transaction, or, if the new
+            job cannot be saved, not at all: they were accepted and keep their places.
     """
 
     job: JobView
@@ -187,7 +188,10 @@ Change = JobAdded | JobChanged | TaskChanged | JobsRemoved
 
 @attrs.frozen
 class SavedJob:
-    """A job as the store has it. `job.tasks` holds all tasks, those never touched as `waiting`."""
+    """A job as the store has it.
+
+    `job.tasks` holds all tasks; those never touched are `waiting` or, in a job that is final, `canceled`.
+    """
 
     job: JobView
     definition: PipelineDef

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobsRemoved, TaskChanged
 from prunner_trio.model import JobId, JobView, TaskView
-from prunner_trio.storage.rows import consequences
 
 __all__ = ["Kept"]
 
@@ -15,8 +14,8 @@ REMEMBERED_JOBS = 10_000
 class Kept:
     """The newest change of every job and task since the store could last be written.
 
-    A new job is not kept: its caller is told, and nothing has started for it. The jobs whose places it took are
-    canceled all the same.
+    A new job is not kept: its caller is told, nothing has started for it, and the jobs whose places it was to take
+    still have them.
     """
 
     def __init__(self) -> None:
@@ -41,8 +40,6 @@ class Kept:
         match change:
             case JobAdded(job=job):
                 self._give_up(job.id)
-                for consequence in consequences(change):
-                    self.add(consequence)
             case JobChanged(job=job):
                 if job.id not in self._given_up:
                     self._jobs[job.id] = job

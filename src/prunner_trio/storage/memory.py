@@ -156,7 +156,6 @@ class MemoryJournal:
             if isinstance(change, JobAdded) and (self.fail_adds or self.fail_next > 0):
                 self.fail_next = max(0, self.fail_next - 1)
                 self._refused.add(ticket)
-                self._follow(change)
             elif isinstance(change, JobAdded):
                 self._add(change)
             else:
@@ -170,9 +169,6 @@ class MemoryJournal:
         job = change.job
         self._entries[job.id] = _Entry(attrs.evolve(job, tasks=()), change.definition)
         self._last_number = max(self._last_number, job.number)
-        self._follow(change)
-
-    def _follow(self, change: JobAdded) -> None:
         for consequence in consequences(change):
             self._apply(consequence)
 

@@ -130,6 +130,7 @@ class Writer:
                     self._tables.insert(change)
                 except UNFIT as exc:
                     refused[ticket] = f"the job could not be saved: {exc}"
+                    continue
                 for consequence in consequences(change):
                     self._write_or_drop(consequence)
             else:
