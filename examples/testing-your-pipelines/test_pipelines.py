@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prunner_trio import QueueFull, State
+from prunner_trio import State
 from prunner_trio.testing import Act, Launch, MemoryJournal, Rig, Transcript
 
 PIPELINES = Path(__file__).with_name("pipelines.yml")
@@ -130,14 +130,16 @@ def test_the_index_is_made_once_after_five_quiet_seconds(simulate: Simulate) -> 
     ]
 
 
-def test_no_request_for_an_index_is_refused(simulate: Simulate) -> None:
+def test_requests_are_accepted_while_an_index_is_being_made(simulate: Simulate) -> None:
     async def scenario(rig: Rig) -> None:
-        try:
-            await edits(rig)
-        except QueueFull:
-            pytest.fail("a request was refused")
+        await rig.schedule("search-index")
+        await rig.at(6)  # it runs by now
+        for _ in range(2):
+            await rig.schedule("search-index")
 
-    simulate(PIPELINES, scenario, {"index": Act(10 * MINUTE)})
+    happened = simulate(PIPELINES, scenario, {"index": Act(10 * MINUTE)})
+    assert happened.when("search-index#1", "done") == 5 + 10 * MINUTE
+    assert happened.lines("search-index#3") == ["6 search-index#3 waiting"]
 
 
 # --------------------------------------------------------------------------------------------------------- restart
