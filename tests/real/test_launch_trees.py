@@ -13,8 +13,9 @@ import pytest
 import trio
 
 from prunner_trio.execution.seams import Command, Stream
-from prunner_trio.launch import Containment, PosixLauncher, PosixProc, open_launcher
+from prunner_trio.launch import Containment, PosixLauncher, PosixProc, open_launcher, tree
 from prunner_trio.launch.cgroup import Leaves, find_parent
+from prunner_trio.launch.procfs import stat
 
 pytestmark = pytest.mark.real
 
@@ -213,6 +214,41 @@ def test_what_a_finished_task_leaves_behind_is_ended(null: Null, containment: Co
         proc.close()
 
     run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", STRONG)
+def test_leftovers_are_known_by_their_mark_while_other_tasks_run(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start("(setsid sleep TOKEN &)")
+        await proc.wait()
+        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]:
+            await trio.sleep(0.01)
+        assert await stop(proc) == [signal.SIGINT]
+        assert bed.alive() == []
+        await stop(other)
+        other.close()
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_who_was_not_there_yet_gets_the_last_signal_too(null: Null, sig: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("(setsid sleep TOKEN &)")
+        await proc.wait()
+        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]:
+            await trio.sleep(0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(tree.Trees, "orphans", lambda self: [])
+            proc.signal_tree(sig)
+        assert len(bed.alive()) == 1
+        await proc.wait_gone()
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, Containment.SUBREAPER, scenario)
 
 
 def test_without_a_subreaper_leftovers_of_the_group_are_ended(null: Null) -> None:
@@ -436,6 +472,43 @@ def test_a_program_that_others_started_is_neither_reaped_nor_signaled(null: Null
         os.waitpid(left, 0)
 
     run(null, Containment.SUBREAPER, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+@pytest.mark.parametrize("step", ["stat", "descendants"])
+def test_a_parent_that_ends_while_we_look_does_not_hide_its_child(
+    null: Null, containment: Containment, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rival comes in the very step: the parent ends after it was found and before it is looked at."""
+
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("(sh -c 'sleep TOKEN; :' parent-TOKEN &)")
+        await proc.wait()
+        await bed.until_alive(2)
+        while len(sleeping := [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]) < 1:
+            await trio.sleep(0.01)
+        (parent,) = [pid for pid in bed.alive() if pid not in sleeping]
+        real = getattr(tree, step)
+
+        def rival(*pids: int) -> object:
+            if parent in pids and is_alive(parent):
+                os.kill(parent, signal.SIGKILL)
+                while is_alive(parent):
+                    pass
+            return real(*pids)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tree, step, rival)
+            assert [member.pid for member in proc._tree.members()] == sleeping
+        await stop(proc)
+        assert bed.alive() == []
+        proc.close()
+
+    def is_alive(pid: int) -> bool:
+        process = stat(pid)
+        return process is not None and process.alive
+
+    run(null, containment, scenario)
 
 
 @pytest.mark.parametrize("containment", ALL)

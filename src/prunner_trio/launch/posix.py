@@ -24,7 +24,7 @@ import trio
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput
 from prunner_trio.launch.cgroup import Leaf, Leaves, find_parent
-from prunner_trio.launch.procfs import Stat, open_process
+from prunner_trio.launch.procfs import Stat, open_process, stat
 from prunner_trio.launch.tree import MARK, Tree, Trees
 
 __all__ = ["Containment", "PosixLauncher", "PosixProc", "open_launcher"]
@@ -92,12 +92,19 @@ class PosixLauncher:
 
     Made directly, it changes nothing in this process and contains tasks by their process groups (`Containment.GROUP`);
     `open_launcher` does better.
+
+    Raises:
+        RuntimeError: /proc is not mounted.
     """
 
     _trees: Trees = attrs.field(factory=Trees, kw_only=True)
     _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
     _gate: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if stat(os.getpid()) is None:
+            raise RuntimeError("/proc is not mounted: the processes of a task could not be found")
 
     async def launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         """Start a command in a process group of its own.

@@ -6,7 +6,6 @@ A pid alone names nobody: it may have been given to another process. `open_proce
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
 
 import attrs
 
@@ -21,6 +20,9 @@ __all__ = [
     "open_process",
     "stat",
 ]
+
+
+_MOST_LOOKS = 10
 
 
 @attrs.frozen
@@ -75,14 +77,21 @@ def descendants(*roots: int) -> dict[int, Stat]:
     return found
 
 
-def group_members(group: int) -> Iterator[int]:
-    """Go through all processes of the machine and yield those of a process group, zombies included."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            pid = int(name)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+def group_members(group: int) -> list[int]:
+    """Return all processes of a process group, zombies included."""
+    for _ in range(_MOST_LOOKS):
+        vanished = False
+        found = []
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            try:
                 if os.getpgid(pid) == group:
-                    yield pid
+                    found.append(pid)
+            except OSError:
+                vanished = True
+        if found or not vanished:
+            break
+        # Who vanished may have been a member, and may have left a child that was not on the list yet.
+    return found
 
 
 def environment(pid: int, name: str) -> str:

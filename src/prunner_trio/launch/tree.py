@@ -79,16 +79,20 @@ class Trees:
         """
         if not self.subreaper:
             return []
-        living = []
-        for pid in self._children():
-            if pid in _leaders or (process := stat(pid)) is None or process.group == os.getpgrp():
-                continue
-            if process.alive:
-                living.append(process)
-            else:
+        while True:
+            living, dead = [], 0
+            for pid in self._children():
+                if pid in _leaders or (process := stat(pid)) is None or process.group == os.getpgrp():
+                    continue
+                if process.alive:
+                    living.append(process)
+                    continue
                 with contextlib.suppress(ChildProcessError):
                     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-        return living
+                    dead += 1
+            if not dead:
+                return living
+            # Who ended after the list was read may have left children to us that are not on it.
 
     def owner(self, orphan: Stat) -> "Tree | None":
         """Return the tree to which an orphan belongs; None if nothing tells."""
@@ -158,18 +162,12 @@ class Tree:
 
     def members(self) -> list[Stat]:
         """Return all processes of the tree that are alive, parents before children where it is known."""
-        running = not self._ended and self.status() is None
-        roots = [self.leader] if running else []
-        roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
-        if self._leaf is not None:
-            roots += [pid for pid in self._leaf.pids() if pid not in roots]
-        elif not self._trees.subreaper:
-            roots += [pid for pid in group_members(self.leader) if pid != self.leader]
-        if not roots:
-            return []
-        found = descendants(*roots)
-        self._seen.update((process.pid, process.start) for process in found.values())
-        return list(found.values())
+        while roots := self._roots():
+            if found := descendants(*roots):
+                self._seen.update((process.pid, process.start) for process in found.values())
+                return list(found.values())
+            # All of them have ended since we looked; what they leave behind shows only now.
+        return []
 
     def signal(self, sig: int) -> None:
         """Signal every process of the tree; see `Proc.signal_tree`."""
@@ -224,6 +222,20 @@ class Tree:
                 for process in members
                 if process.parent not in alive and (process.pid, process.start) not in self._told
             )
+
+    def _roots(self) -> list[int]:
+        """Return living processes below which all members are."""
+        roots = [] if self._ended or self.status() is not None else [self.leader]
+        roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
+        if self._leaf is not None:
+            others = self._leaf.pids()
+        elif not self._trees.subreaper:
+            others = group_members(self.leader)
+        else:
+            return roots
+        return roots + [
+            pid for pid in others if pid not in roots and (process := stat(pid)) is not None and process.alive
+        ]
 
     def _kill(self) -> None:
         self._last = signal.SIGKILL
