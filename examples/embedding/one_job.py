@@ -7,8 +7,7 @@ import sys
 
 import trio
 
-from prunner_trio import Definitions, PipelineDef, State, TaskDef, open_runner
-from prunner_trio.execution.seams import Stream
+from prunner_trio import Definitions, PipelineDef, State, Stream, TaskDef, open_runner
 
 BUILD = PipelineDef(
     name="build",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import trio
 
-from prunner_trio import Definitions, PipelineDef, Runner, TaskDef, open_runner
-from prunner_trio.execution.seams import Stream
+from prunner_trio import Definitions, PipelineDef, Runner, Stream, TaskDef, open_runner
 
 WHERE = Definitions.of(PipelineDef("where", tasks=(TaskDef("say", script=('echo "$STAGE in $(basename "$PWD")"',)),)))
 

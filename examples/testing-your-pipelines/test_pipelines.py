@@ -4,6 +4,7 @@ pytest examples/testing-your-pipelines
 """
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,4 +177,4 @@ def test_a_version_is_one_word_for_publish_whatever_it_holds(simulate: Simulate,
         published.extend(launch for launch in rig.launcher.launches if launch.task == "publish")
 
     simulate(PIPELINES, scenario)
-    assert [launch.command.argv for launch in published] == [("./publish", "site", version)]
+    assert [shlex.split(entry) for launch in published for entry in launch.entries] == [["./publish", "site", version]]

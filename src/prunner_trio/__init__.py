@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StoreLocked,
     )
     from prunner_trio.execution import Job, Runner, StopLevel
+    from prunner_trio.execution.seams import Stream
     from prunner_trio.launch import Containment
     from prunner_trio.model import Event, EventKind, JobId, JobView, State, StopReason, StopRequest, TaskView
 
@@ -56,6 +57,7 @@ __all__ = [
     "StopRequest",
     "StoreError",
     "StoreLocked",
+    "Stream",
     "TaskDef",
     "TaskView",
     "__version__",
@@ -63,7 +65,7 @@ __all__ = [
     "open_runner",
 ]
 
-_ROOMS = ("errors", "model", "definition", "execution", "launch", "embedding")
+_ROOMS = ("errors", "model", "definition", "execution", "execution.seams", "launch", "embedding")
 
 
 def __getattr__(name: str) -> object:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prunner_trio.definition import Definitions
 from prunner_trio.execution import Runner, run_engine
+from prunner_trio.execution.plain_errors import plain_errors
 from prunner_trio.execution.seams import Journal, Launcher, OutputStore
 from prunner_trio.launch import Containment, open_launcher
 from prunner_trio.output import FileOutputStore
@@ -62,6 +63,7 @@ async def open_runner(
     environment = dict(os.environ if env is None else env)
     directory = str((cwd or Path.cwd()).absolute())
     async with AsyncExitStack() as stack:
+        stack.enter_context(plain_errors())  # the launcher may have a nursery too
         if journal is None:
             journal = MemoryJournal() if data is None else await stack.enter_async_context(open_journal(data, now=now))
         if output is None:

@@ -43,6 +43,8 @@ def validate(parsed: Parsed) -> int:
         print(_count(len(problems), "problem"), file=sys.stderr)
     else:
         print(f"{_count(len(definitions), 'pipeline')} in {_count(len(definitions.files), 'file')}, no problems")
+        if not definitions.files:
+            print(f"nothing below {values.text('path')} matches {values.text('pattern')}", file=sys.stderr)
     return 1 if problems else 0
 
 

@@ -76,7 +76,7 @@ def prepare(
         **variable_env(variables),
         **task.env,
     }
-    command = Command(text.argv, cwd, text.script) if text.argv else None
+    command = Command(text.argv, cwd, text.script, entries=tuple(entries)) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
-        command = Command(text.simple, cwd, fallback=command)
+        command = Command(text.simple, cwd, fallback=command, entries=tuple(entries))
     return Plan(command, env, broken)

@@ -21,6 +21,7 @@ from prunner_trio.execution.bus import Bus, Listener
 from prunner_trio.execution.handle import Job, Saving
 from prunner_trio.execution.housekeeping import Housekeeping
 from prunner_trio.execution.job import JobRun, Services
+from prunner_trio.execution.plain_errors import plain_errors
 from prunner_trio.execution.seams import JobAdded, JobsRemoved, OutputStore, SavedJob
 from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, StopReason
 from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable
@@ -465,23 +466,24 @@ class Runner:
             last_number: the highest number that any job ever had.
         """
         self._number = last_number
-        async with trio.open_nursery() as services, trio.open_nursery() as jobs:
-            self._nursery = jobs
-            services.start_soon(self._alarm, name="alarm")
-            services.start_soon(self._housekeeping.run, name="retention")
-            for line in list(self._lines.values()):
-                self._pump(line)
-            drained = False
-            try:
-                yield
-                self.request_shutdown(StopLevel.DRAIN)
-                await self.finished()
-                drained = True
-            finally:
-                if not drained:
-                    self.request_shutdown(StopLevel.CANCEL)
-                self._close()
-                services.cancel_scope.cancel()
+        with plain_errors():
+            async with trio.open_nursery() as services, trio.open_nursery() as jobs:
+                self._nursery = jobs
+                services.start_soon(self._alarm, name="alarm")
+                services.start_soon(self._housekeeping.run, name="retention")
+                for line in list(self._lines.values()):
+                    self._pump(line)
+                drained = False
+                try:
+                    yield
+                    self.request_shutdown(StopLevel.DRAIN)
+                    await self.finished()
+                    drained = True
+                finally:
+                    if not drained:
+                        self.request_shutdown(StopLevel.CANCEL)
+                    self._close()
+                    services.cancel_scope.cancel()
 
     def _close(self) -> None:
         """Let everybody who waits for a job that stays on the wait list know that it will not run here."""

@@ -53,12 +53,14 @@ class Command:
             that path to `argv`. The text appears in no process list.
         fallback: executed instead when the program of `argv` is not found or cannot be executed, so that the message
             and the status are those of a shell.
+        entries: the entries of the task's script with their templates filled in, for those who show or check them.
     """
 
     argv: tuple[str, ...]
     cwd: str
     script: str | None = attrs.field(default=None, repr=False)
     fallback: "Command | None" = None
+    entries: tuple[str, ...] = attrs.field(default=(), repr=False)
 
 
 class Proc(Protocol):

@@ -60,6 +60,11 @@ class Launch:
     command: Command
     env: Mapping[str, str] = attrs.field(repr=False)
 
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The entries of the task's script, with their templates filled in."""
+        return self.command.entries
+
 
 Acts = Mapping[str, Act | Sequence[Act] | Callable[[Launch], Act]]
 """By `task` or `pipeline/task`: one act for every launch, one per launch in turn (the last repeats), or a function."""
