@@ -78,7 +78,7 @@ STAGES = (
         "real",
         "real processes, sockets, files and daemons",
         python("pytest", "tests/real", "tests/whole"),
-        limit=240,
+        limit=300,
         pytest=True,
     ),
     Stage(
