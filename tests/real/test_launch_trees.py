@@ -52,10 +52,20 @@ class Bed:
     launcher: PosixLauncher
     files: "Null"
     token: str
+    started: list[PosixProc] = attrs.field(factory=list)
 
     async def start(self, script: str, env: dict[str, str] | None = None) -> PosixProc:
         command = Command(("bash",), "/", script.replace("TOKEN", self.token))
-        return await self.launcher.launch(command, {"PATH": os.environ["PATH"], **(env or {})}, self.files)
+        proc = await self.launcher.launch(command, {"PATH": os.environ["PATH"], **(env or {})}, self.files)
+        self.started.append(proc)
+        return proc
+
+    def end(self) -> None:
+        """Leave nothing behind when a test has failed."""
+        for proc in self.started:
+            if proc.pid in tree._leaders:
+                proc.signal_tree(signal.SIGKILL)
+                proc.close()
 
     def alive(self, token: str | None = None) -> list[int]:
         return [pid for pid in everybody() if (token or self.token).encode() in command_line(pid)]
@@ -138,7 +148,11 @@ def run(null: Null, containment: Containment, scenario: Callable[[Bed], Awaitabl
     async def main() -> None:
         with trio.fail_after(40):
             async with open_launcher(containment) as launcher:
-                await scenario(Bed(launcher, null, token))
+                bed = Bed(launcher, null, token)
+                try:
+                    await scenario(bed)
+                finally:
+                    bed.end()
 
     try:
         trio.run(main)
