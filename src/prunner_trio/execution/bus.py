@@ -24,6 +24,7 @@ class Bus:
     def __init__(self) -> None:
         self._listeners: dict[object, Listener] = {}
         self._channels: set[trio.MemorySendChannel[Event]] = set()
+        self._closed = False
 
     def publish(self, event: Event) -> None:
         """Tell everybody. Never blocks: a subscriber that is `BACKLOG` events behind is cut off."""
@@ -53,7 +54,10 @@ class Bus:
     async def subscribe(self) -> AsyncIterator[trio.MemoryReceiveChannel[Event]]:
         """Open a channel of events; it ends early for a subscriber that does not keep up."""
         send, receive = trio.open_memory_channel[Event](BACKLOG)
-        self._channels.add(send)
+        if self._closed:
+            send.close()
+        else:
+            self._channels.add(send)
         try:
             with receive:
                 yield receive
@@ -62,7 +66,8 @@ class Bus:
             send.close()
 
     def close(self) -> None:
-        """End all channels; what is in them can still be read."""
+        """End all channels, also those to come; what is in them can still be read."""
+        self._closed = True
         for channel in self._channels:
             channel.close()
         self._channels.clear()

@@ -112,6 +112,7 @@ class JobRun:
         self._scope = trio.CancelScope()
         self._outcome: Move | None = None
         self._decided = False
+        self._abandoned = False
         self._first_failure: TaskRun | None = None
 
     # --------------------------------------------------------------------------------------------- what can be seen
@@ -146,35 +147,41 @@ class JobRun:
         """
         if self._decided:
             return
+        # A handler has a scope of its own, which may not be there yet: somebody who stops a job that has failed, and
+        # is being stopped for that already, must not see it begin something new.
+        self._abandoned = self._abandoned or reason in (StopReason.USER, StopReason.SHUTDOWN)
         self._note_stop(reason, by)
         self._scope.cancel()
 
-    def cancel_waiting(self, reason: StopReason, by: str = "", *, error: str = "", record: bool = True) -> None:
+    def cancel_waiting(
+        self, reason: StopReason, by: str = "", *, error: str = "", record: bool = True, at: float | None = None
+    ) -> None:
         """Settle a job that has not started: no scope reaches it.
 
         The states of its tasks follow from its own, so they are not recorded one by one.
 
         Args:
             record: False if the journal has it already, or must never have it.
+            at: when that was, if not now.
         """
-        self._note_stop(reason, by)
+        at = self._services.now() if at is None else at
+        self._note_stop(reason, by, at)
         for task in self._tasks:
             self._move_task(task, Move.CANCEL, f"stopped: {reason.value}", record=False)
         self._decided = True
-        self._set_head(error=error, ended=self._services.now())
+        self._set_head(error=error, ended=at)
         if record:
             self._record(JobChanged(attrs.evolve(self._head, state=next_state(JOB_MOVES, self.state, Move.CANCEL))))
         self._settle(Move.CANCEL)
 
-    def as_evicted(self) -> JobView:
+    def as_evicted(self, at: float) -> JobView:
         """Return the job as it will be when a newer one has taken its place."""
-        now = self._services.now()
-        stop = StopRequest(StopReason.REPLACED, now)
-        return attrs.evolve(self._head, state=State.CANCELED, stop=stop, ended=now)
+        stop = StopRequest(StopReason.REPLACED, at)
+        return attrs.evolve(self._head, state=State.CANCELED, stop=stop, ended=at)
 
-    def _note_stop(self, reason: StopReason, by: str = "") -> None:
+    def _note_stop(self, reason: StopReason, by: str = "", at: float | None = None) -> None:
         if self.stop is None:
-            self._set_head(stop=StopRequest(reason, self._services.now(), by))
+            self._set_head(stop=StopRequest(reason, self._services.now() if at is None else at, by))
 
     # ------------------------------------------------------------------------------------------------------ running
 
@@ -306,7 +313,7 @@ class JobRun:
     async def _run_handler(self) -> None:
         """Run `on_error` after a failure. The outcome stands; fail-fast cannot reach the handler, a user can."""
         handler, failure = self.definition.on_error, self._first_failure
-        if handler is None or failure is None or self._outcome is not Move.FAIL:
+        if handler is None or failure is None or self._outcome is not Move.FAIL or self._abandoned:
             return
         self._scope = trio.CancelScope()
         task = TaskRun(handler, len(self._tasks), TaskView(handler.name, allow_failure=handler.allow_failure))

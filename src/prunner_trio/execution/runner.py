@@ -139,7 +139,7 @@ class Runner:
             line.waiting[job_id] = new
         line.unsaved.add(job_id)
         ticket = self._services.journal.record(
-            JobAdded(run.view(), definition, (evicted.as_evicted(),) if evicted is not None else ())
+            JobAdded(run.view(), definition, (evicted.as_evicted(created),) if evicted is not None else ())
         )
         self._publish(EventKind.JOB, run, "", State.WAITING, "")
         replaced = (evicted, place) if evicted is not None else None
@@ -201,7 +201,7 @@ class Runner:
         line.unsaved.discard(run.id)
         log.info("job accepted", extra={"job": run.id, "pipeline": run.definition.name})
         if replaced is not None and not replaced[0].state.final:
-            replaced[0].cancel_waiting(StopReason.REPLACED, record=False)
+            replaced[0].cancel_waiting(StopReason.REPLACED, record=False, at=run.view().created)
             self._forget(replaced[0])
         if run.state.final:
             return
@@ -467,23 +467,31 @@ class Runner:
         """
         self._number = last_number
         with plain_errors():
-            async with trio.open_nursery() as services, trio.open_nursery() as jobs:
-                self._nursery = jobs
+            async with trio.open_nursery() as services:
                 services.start_soon(self._alarm, name="alarm")
                 services.start_soon(self._housekeeping.run, name="retention")
-                for line in list(self._lines.values()):
-                    self._pump(line)
-                drained = False
                 try:
-                    yield
-                    self.request_shutdown(StopLevel.DRAIN)
-                    await self.finished()
-                    drained = True
-                finally:
-                    if not drained:
-                        self.request_shutdown(StopLevel.CANCEL)
+                    async with self._running_jobs():
+                        yield
+                finally:  # only now: subscribers hear the end of the last job, callers whether theirs was saved
                     self._close()
                     services.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _running_jobs(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as jobs:
+            self._nursery = jobs
+            for line in list(self._lines.values()):
+                self._pump(line)
+            drained = False
+            try:
+                yield
+                self.request_shutdown(StopLevel.DRAIN)
+                await self.finished()
+                drained = True
+            finally:
+                if not drained:
+                    self.request_shutdown(StopLevel.CANCEL)
 
     def _close(self) -> None:
         """Let everybody who waits for a job that stays on the wait list know that it will not run here."""

@@ -1,0 +1,114 @@
+"""What happens in the moments between two steps, where the simulation of the whole engine found gaps."""
+
+import math
+
+import pytest
+import trio
+
+from prunner_trio.definition.pipeline import Definitions, PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.errors import ShuttingDown
+from prunner_trio.execution import StopLevel
+from prunner_trio.model import State
+from prunner_trio.testing import Act, MemoryJournal, open_rig, simulate
+
+FOREVER = math.inf
+STUBBORN = Act(FOREVER, on_sigint=FOREVER, on_sigterm=FOREVER)
+
+
+@pytest.mark.parametrize("who", ["a user", "a shutdown", "a kill"])
+def test_a_stop_while_a_failed_job_is_being_stopped_keeps_its_handler_from_starting(task, who):
+    pipeline = PipelineDef("p", (task("bad"), task("slow")), on_error=TaskDef("on_error", ("work",)))
+    acts = {"bad": Act(1, exit_code=1), "slow": STUBBORN, "on_error": STUBBORN}
+
+    async def scenario(rig):
+        job = await rig.schedule("p")
+        await rig.at(1.5)
+        assert job.view().task("bad").state is State.ERROR
+        match who:
+            case "a user":
+                job.cancel()
+            case "a shutdown":
+                rig.runner.request_shutdown(StopLevel.CANCEL)
+            case "a kill":
+                rig.runner.request_shutdown(StopLevel.KILL)
+        view = await job.wait()
+        assert view.state is State.ERROR
+        assert view.task("on_error") is None
+        assert rig.launcher.open == set()
+
+    assert simulate(pipeline, scenario, acts, time_limit=100).lines(task="on_error") == []
+
+
+def test_the_end_of_a_replaced_job_is_shown_as_it_is_on_disk(one):
+    journal = MemoryJournal()
+    pipeline = one(queue_strategy=QueueStrategy.REPLACE, queue_limit=1)
+
+    async def scenario(rig):
+        await rig.schedule("p")
+        replaced = await rig.schedule("p")
+        journal.hold = True
+        rig.runner.submit("p")
+        await rig.at(3)
+        journal.hold = False
+        assert await replaced.wait() == await rig.runner.find(replaced.id)
+
+    simulate(pipeline, scenario, {"t": Act(5)}, journal=journal)
+
+
+def test_a_drain_waits_for_the_answer_to_a_job_that_is_being_saved(one):
+    journal = MemoryJournal()
+    told = []
+
+    async def client(job):
+        await job.saved()
+        told.append("saved")
+        with pytest.raises(ShuttingDown):
+            await job.wait()
+        told.append("not here")
+
+    async def main():
+        async with trio.open_nursery() as clients:
+            async with open_rig(Definitions.of(one(start_delay=60.0)), journal=journal) as rig:
+                journal.hold = True
+                clients.start_soon(client, rig.runner.submit("p"))
+                clients.start_soon(release)
+
+    async def release():
+        await trio.sleep(5)
+        journal.hold = False
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert told == ["saved", "not here"]
+    assert [saved.job.state for saved in journal.snapshot()] == [State.WAITING]
+
+
+def test_subscribers_hear_the_end_of_jobs_that_are_stopped_by_force(one):
+    heard = []
+
+    async def follow(rig):
+        async with rig.runner.subscribe() as events:
+            heard.extend([(event.task, event.state) async for event in events])
+
+    async def main():
+        async with trio.open_nursery() as clients:
+            with pytest.raises(ZeroDivisionError):
+                async with open_rig(Definitions.of(one()), {"t": STUBBORN}) as rig:
+                    clients.start_soon(follow, rig)
+                    await trio.testing.wait_all_tasks_blocked()
+                    await rig.schedule("p")
+                    await trio.sleep(1)
+                    raise ZeroDivisionError
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert heard[-2:] == [("t", State.CANCELED), ("", State.CANCELED)]
+
+
+def test_who_subscribes_to_a_runner_that_has_ended_is_not_left_waiting(one):
+    async def main():
+        async with open_rig(Definitions.of(one())) as rig:
+            pass
+        with trio.fail_after(1):
+            async with rig.runner.subscribe() as events:
+                assert [event async for event in events] == []
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
