@@ -127,6 +127,7 @@ UNAUTHORIZED = {
     "null as time": token({"iat": None}),
     "endless": token(payload=b'{"exp":1e999}'),
     "no number": token(payload=b'{"exp":NaN}'),
+    "too large for a float": token({"exp": 10**400}),
     "not ascii": "ünïcode.ünïcode.ünïcode",
     **{
         f"algorithm {alg!r}": token({"sub": "x"}, header={"alg": alg}, digest=digest)

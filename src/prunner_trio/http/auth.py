@@ -5,6 +5,7 @@ The texts of the refusals, the places where a token is looked for and the order 
 
 import json
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -131,7 +132,7 @@ def _seconds(claims: dict[str, object], name: str) -> int | None:
     if name not in claims:
         return None
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise Unauthorized("token is unauthorized")
     return math.floor(value)
 
