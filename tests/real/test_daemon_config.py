@@ -107,9 +107,19 @@ def test_a_file_that_cannot_be_made_or_read_is_named(tmp_path: Path, name: str) 
         find_secret("", str(tmp_path / name))
 
 
-def test_no_message_quotes_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hunter2hunter2hunter2: [",
+        "*hunter2hunter2hunter2",
+        "!hunter2hunter2!hunter2",
+        "&hunter2 &hunter2hunter2",
+        "[hunter2",
+    ],
+)
+def test_no_message_quotes_the_file(tmp_path: Path, secret: str) -> None:
     path = tmp_path / "c.yml"
-    path.write_text("jwt_secret: hunter2hunter2hunter2: [\n")
+    path.write_text(f"jwt_secret: {secret}\n")
     with pytest.raises(InvalidConfig) as caught:
         find_secret("", str(path))
     assert "hunter2" not in str(caught.value)

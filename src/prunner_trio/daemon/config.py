@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import secrets
 import string
 import tempfile
@@ -23,6 +24,7 @@ SECRET_LETTERS = 32
 """How long a secret is that we make."""
 
 _ALPHABET = string.ascii_letters + string.digits
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 log = logging.getLogger(__name__)
@@ -104,7 +106,8 @@ def _parse(text: bytes, config: str) -> str:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark  # the error's own text quotes the line, and with it perhaps the secret
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise InvalidConfig(f"reading config: {config}{place}: {exc.problem}") from None
+        problem = _QUOTED.sub("...", exc.problem or "")  # the name of an alias or a tag may be the secret's beginning
+        raise InvalidConfig(f"reading config: {config}{place}: {problem}") from None
     except yaml.YAMLError:
         raise InvalidConfig(f"reading config: {config}: it contains characters that YAML does not allow") from None
     if content is None:
