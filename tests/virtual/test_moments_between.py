@@ -113,3 +113,29 @@ def test_who_subscribes_to_a_runner_that_has_ended_is_not_left_waiting(one):
                 assert [event async for event in events] == []
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_who_waits_for_a_job_that_was_about_to_be_replaced_is_told_when_the_runner_is_torn_down(one):
+    journal = MemoryJournal()
+    pipeline = one(queue_strategy=QueueStrategy.REPLACE, queue_limit=1, start_delay=60.0)
+
+    async def client(job):
+        with pytest.raises(ShuttingDown):
+            await job.wait()
+        told.append(job.state)
+
+    async def main():
+        with trio.fail_after(10):
+            async with trio.open_nursery() as clients:
+                with trio.CancelScope() as scope:
+                    async with open_rig(Definitions.of(pipeline), journal=journal) as rig:
+                        clients.start_soon(client, await rig.schedule("p"))
+                        journal.hold = True
+                        rig.runner.submit("p")
+                        await trio.sleep(1)
+                        scope.cancel()
+                        await trio.sleep_forever()
+
+    told = []
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert told == [State.WAITING]

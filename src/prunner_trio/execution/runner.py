@@ -494,8 +494,10 @@ class Runner:
                     self.request_shutdown(StopLevel.CANCEL)
 
     def _close(self) -> None:
-        """Let everybody who waits for a job that stays on the wait list know that it will not run here."""
-        for line in self._lines.values():
-            for job_id in line.waiting:
-                self._runs[job_id].finished.set()
+        """Let everybody who waits for a job that stays on the wait list know that it will not run here.
+
+        No job runs any more. One that was about to be replaced is on no list, and somebody may wait for it as well.
+        """
+        for run in self._runs.values():
+            run.finished.set()
         self._bus.close()
