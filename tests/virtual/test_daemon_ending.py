@@ -69,9 +69,8 @@ def test_a_store_that_takes_nothing_ends_the_wait_some_time_after_the_last_proce
     async def scenario(rig: Rig, ladder: Ladder) -> None:
         rig.journal.hold = True
         ladder.climb(StopLevel.CANCEL)
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(StoreError, match="could not be saved"):
             await ladder.end()
-        assert caught.group_contains(StoreError, match="could not be saved")
         assert trio.current_time() - rig.started == 7 + SAVE_TIMEOUT
         rig.journal.hold = False
 
@@ -105,7 +104,7 @@ def test_a_drain_is_patient_with_the_store_until_it_becomes_a_cancel() -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lose_patience)
-            with pytest.raises(ExceptionGroup):
+            with pytest.raises(StoreError):
                 await ladder.end()
         assert trio.current_time() - rig.started == 5 + 1000 + SAVE_TIMEOUT
         rig.journal.hold = False

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import trio
+from trio_util import AsyncBool, move_on_when
 
 from prunner_trio.errors import StoreError
 from prunner_trio.execution import Runner, StopLevel
@@ -24,30 +24,20 @@ async def jobs_end(runner: Runner, subscribe_level: Callable[[Callable[[], None]
         subscribe_level: takes a function that must be called after each change of the runner's level.
 
     Raises:
-        ExceptionGroup: of one StoreError, when the time is over.
+        StoreError: the time is over.
     """
-    changed = trio.Event()
+    hopeless = AsyncBool(False)
 
-    def look_again() -> None:
-        nonlocal changed
-        changed.set()
-        changed = trio.Event()
+    def look() -> None:
+        hopeless.value = runner.level >= StopLevel.CANCEL and _only_saving(runner)
 
-    async def give_up() -> None:
-        while True:
-            change = changed
-            hopeless = runner.level >= StopLevel.CANCEL and _only_saving(runner)
-            with trio.move_on_after(SAVE_TIMEOUT if hopeless else float("inf")) as scope:
-                await change.wait()
-            if scope.cancelled_caught:
-                raise StoreError(f"the end of the last jobs could not be saved within {SAVE_TIMEOUT:g} s")
-
-    subscribe_level(look_again)
-    with runner.observe(lambda _event: look_again()):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(give_up, name="save time-out")
+    subscribe_level(look)
+    with runner.observe(lambda _event: look()):
+        look()
+        async with move_on_when(hopeless.wait_value, True, held_for=SAVE_TIMEOUT) as scope:
             await runner.finished()
-            nursery.cancel_scope.cancel()
+    if scope.cancelled_caught:
+        raise StoreError(f"the end of the last jobs could not be saved within {SAVE_TIMEOUT:g} s")
 
 
 def _only_saving(runner: Runner) -> bool:

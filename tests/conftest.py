@@ -1,0 +1,8 @@
+"""Settings for all tests."""
+
+from hypothesis import HealthCheck, settings
+
+# How fast examples are made says more about the machine (and about a first run, which builds tables of characters) than
+# about the code; no test here is about time.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
