@@ -139,3 +139,38 @@ def test_who_waits_for_a_job_that_was_about_to_be_replaced_is_told_when_the_runn
     told = []
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert told == [State.WAITING]
+
+
+@pytest.mark.parametrize("attempt", range(20))  # the scheduler draws lots
+def test_jobs_that_are_saved_in_one_commit_start_in_order(one, attempt):
+    journal = MemoryJournal()
+
+    async def scenario(rig):
+        journal.hold = True
+        jobs = [rig.runner.submit("p") for _ in range(3)]
+        await rig.at(2)
+        journal.hold = False
+        for job in jobs:
+            await job.wait()
+
+    transcript = simulate(one(start_delay=1.0), scenario, {"t": Act(1)}, journal=journal)
+    assert [transcript.when(f"p#{n}", "running") for n in (1, 2, 3)] == [2, 3, 4]
+
+
+def test_retention_counts_a_job_that_is_canceled_while_it_looks(one):
+    journal = MemoryJournal()
+
+    async def scenario(rig):
+        jobs = [await rig.schedule("p") for _ in range(3)]
+        jobs[0].cancel()
+        await rig.at(0.5)
+        journal.hold = True  # from here on retention sees what was before
+        jobs[1].cancel()
+        await rig.at(10)
+        journal.hold = False
+        await rig.at(20)
+        left = [saved.job.number for saved in journal.snapshot()]
+        jobs[2].cancel()
+        assert left == [2, 3]
+
+    simulate(one(start_delay=60.0, retention_count=1), scenario, journal=journal)

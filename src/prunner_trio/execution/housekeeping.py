@@ -91,6 +91,7 @@ class Housekeeping:
         rule = retention_rule(definition, now)
         if rule is None:
             return
+        await self._flush()
         expired = await self._journal.expired(
             pipeline, keep=rule.keep, created_before=rule.created_before, ended_before=rule.ended_before
         )
@@ -98,8 +99,12 @@ class Housekeeping:
             self._due[pipeline] = due
         if not expired.job_ids:
             return
-        await self._journal.committed(self._journal.record(JobsRemoved(expired.job_ids)))
+        await self._flush(expired.job_ids)
         for job_id in expired.job_ids:
             self._removed(job_id, pipeline)
         await self._output.remove(expired.job_ids)
         log.info("retention removed jobs", extra={"pipeline": pipeline, "count": len(expired.job_ids)})
+
+    async def _flush(self, removed: tuple[JobId, ...] = ()) -> None:
+        """Remove jobs. Also of use with none: a job that was canceled while it waited counts once that is on disk."""
+        await self._journal.committed(self._journal.record(JobsRemoved(removed)))

@@ -241,13 +241,21 @@ class Runner:
             self._notify()
 
     def _pump(self, line: _Line) -> None:
-        """Give free slots to those who are due."""
+        """Give free slots to those who are due.
+
+        One that is not on disk yet gets its slot too, and starts once it is: jobs that share a commit would otherwise
+        start in the order in which the scheduler happens to wake them.
+        """
         if not line.waiting or self._closing():
             return
-        ready = (job for job in line.waiting.values() if job.job_id not in line.unsaved)
-        for job_id in startable(line.definition.concurrency, ready, len(line.slots), trio.current_time()):
+        for job_id in startable(
+            line.definition.concurrency, line.waiting.values(), len(line.slots), trio.current_time()
+        ):
             del line.waiting[job_id]
-            self._start(line, self._runs[job_id])
+            if job_id in line.unsaved:
+                line.slots.add(job_id)
+            else:
+                self._start(line, self._runs[job_id])
 
     def _closing(self) -> bool:
         """Whether nothing may start any more: the runner was told to end, or whoever runs it is being canceled."""
