@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import jwt
 import pytest
+import trio
 
 from prunner_trio.cli.table import PROGRAM as PROGRAM_TABLE
+from prunner_trio.storage import open_journal
 
 pytestmark = pytest.mark.whole
 
@@ -203,6 +206,23 @@ def test_export_without_a_store_says_so_and_leaves_no_file(tmp_path: Path) -> No
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no store in .prunner" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_export_writes_into_no_file_that_somebody_else_has_prepared(tmp_path: Path) -> None:
+    """Whatever the name of the temporary file: `$$` stays the process id when the shell becomes the command."""
+
+    async def make_store() -> None:
+        async with open_journal(tmp_path / ".prunner", now=time.time):
+            pass
+
+    trio.run(make_store)
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    command = f"ln -s victim .data.json.$$.tmp && exec '{PROGRAM}' store export --output data.json"
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env=clean_environment(), check=True, timeout=60)
+    assert victim.read_text() == "mine"
+    exported = tmp_path / "data.json"
+    assert (exported.read_text(), stat.S_IMODE(exported.lstat().st_mode)) == ('{"Jobs":[]}\n', 0o600)
 
 
 def test_a_reader_that_leaves_is_no_reason_for_a_traceback(tmp_path: Path) -> None:
