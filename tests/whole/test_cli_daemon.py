@@ -271,6 +271,19 @@ def test_sighup_reloads_too(daemon: Daemon) -> None:
     wait_for(lambda: daemon.ask("GET", "/pipelines/")[1]["pipelines"][0]["pipeline"] == "new", "the new definition")
 
 
+def test_a_reload_asked_for_during_the_start_is_not_lost(daemon: Daemon) -> None:
+    """The definitions have been read by then; the start waits for the end of a file that is a pipe."""
+    history = daemon.folder / ".prunner" / "data.json"
+    history.parent.mkdir()
+    os.mkfifo(history)
+    daemon.spawn()
+    daemon.said_since(0, "loaded definitions")
+    (daemon.folder / "pipelines.yml").write_text("pipelines: {new: {tasks: {t: {script: [echo]}}}}")
+    daemon.send(signal.SIGUSR1)
+    history.write_text('{"Jobs": []}')
+    daemon.said_since(0, 'message="reloaded definitions" pipelines=1 changed=true')
+
+
 # --------------------------------------------------------------------------------------------------- service managers
 
 

@@ -106,6 +106,7 @@ class _Daemon:
     _stopping: trio.Event = attrs.field(factory=trio.Event, init=False)
     _runner: Runner | None = attrs.field(default=None, init=False)
     _reloader: Reloader | None = attrs.field(default=None, init=False)
+    _reload_later: bool = attrs.field(default=False, init=False)
     _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _notifier: Notifier = attrs.field(factory=Notifier, init=False)
 
@@ -132,9 +133,11 @@ class _Daemon:
             self._start.cancel()
 
     def reload(self) -> None:
-        """Read the definitions again; before the start is over they are new anyway."""
+        """Read the definitions again, after the start if it is not over: they may have been read by now."""
         if self._reloader is not None:
             self._reloader.request()
+        else:
+            self._reload_later = True
 
     async def _live(self) -> int:
         log.info("starting prunner-trio", extra={"version": __version__, "pid": os.getpid()})
@@ -195,6 +198,8 @@ class _Daemon:
             replace=runner.replace_definitions,
             interval=settings.poll_interval if settings.watch else None,
         )
+        if self._reload_later:
+            self._reloader.request()
         app: App = create_app(runner, secret=secret, profiling=settings.enable_profiling)
         with contextlib.ExitStack() as watching:
             if settings.verbose:
