@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-__all__ = ["FATAL", "HumanFormatter", "LogfmtFormatter", "set_up_logs"]
+__all__ = ["FATAL", "HumanFormatter", "LogfmtFormatter", "PlainFormatter", "facts", "level_of", "set_up_logs"]
 
 FATAL = logging.CRITICAL
 """The level of the last message of a daemon that cannot start or go on."""
@@ -31,9 +31,9 @@ class LogfmtFormatter(logging.Formatter):
         """Return one line."""
         pairs = [
             ("timestamp", _timestamp(record)),
-            ("level", _level(record)),
+            ("level", level_of(record)),
             ("message", record.getMessage()),
-            *_facts(record),
+            *facts(record),
         ]
         if record.exc_info:
             pairs.append(("exception", self.formatException(record.exc_info)))
@@ -45,22 +45,36 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, or several with a traceback."""
-        level = _level(record)
+        level = level_of(record)
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        facts = "".join(f" \x1b[2m{key}=\x1b[0m{_value(value)}" for key, value in _facts(record))
+        shown = "".join(f" \x1b[2m{key}=\x1b[0m{_value(value)}" for key, value in facts(record))
         message = "\n".join(_escaped(line) for line in record.getMessage().split("\n"))
-        line = f"\x1b[2m{clock}\x1b[0m \x1b[{_COLORS[level]}m{level.ljust(7)}\x1b[0m {message}{facts}"
+        line = f"\x1b[2m{clock}\x1b[0m \x1b[{_COLORS[level]}m{level.ljust(7)}\x1b[0m {message}{shown}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def set_up_logs(*, verbose: bool, plain: bool, stream: TextIO | None = None) -> None:
+class PlainFormatter(logging.Formatter):
+    """``message key=value``, for logs that keep time and level themselves; tracebacks on lines of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, or several with a traceback."""
+        line = _escaped(record.getMessage()) + "".join(f" {key}={_value(value)}" for key, value in facts(record))
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def set_up_logs(
+    *, verbose: bool, plain: bool, stream: TextIO | None = None, handler: logging.Handler | None = None
+) -> None:
     """Send all logs to `stream` (stderr): for people if it is a terminal, unless `plain`.
 
-    `verbose` adds messages of level debug, our own ones only.
+    Args:
+        verbose: adds messages of level debug, our own ones only.
+        handler: takes the logs instead.
     """
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogfmtFormatter() if plain or not stream.isatty() else HumanFormatter())
+    if handler is None:
+        stream = stream or sys.stderr
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(LogfmtFormatter() if plain or not stream.isatty() else HumanFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -76,13 +90,15 @@ def _timestamp(record: logging.LogRecord) -> str:
     return f"{seconds}.{int(record.msecs):03d}Z"
 
 
-def _level(record: logging.LogRecord) -> str:
+def level_of(record: logging.LogRecord) -> str:
+    """Return the word for the level of a message: debug, info, warning, error or fatal."""
     if record.levelno >= FATAL:
         return "fatal"
     return _LEVELS.get(record.levelno // 10 * 10, "debug")
 
 
-def _facts(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
+def facts(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
+    """Yield what was given as ``extra`` of the log call, as text, without what is empty."""
     for key, value in vars(record).items():
         if key not in _STANDARD and value is not None and value != "":
             yield key, str(value)

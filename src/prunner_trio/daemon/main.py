@@ -5,6 +5,7 @@ after all that stand inside of it are.
 """
 
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
@@ -21,11 +22,14 @@ from prunner_trio._version import __version__
 from prunner_trio.daemon.config import Settings, find_secret
 from prunner_trio.daemon.early import HEARD
 from prunner_trio.daemon.ending import jobs_end
+from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
 from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifier
 from prunner_trio.daemon.reload import Reloader
 from prunner_trio.daemon.signals import hear_signals
+from prunner_trio.daemon.status import StatusLine, status_text
 from prunner_trio.daemon.verbose import App, LoggedRequests, log_event
+from prunner_trio.daemon.watchdog import feed_watchdog, noticing_dead_threads, watchdog_interval
 from prunner_trio.daemon.world import look_around
 from prunner_trio.definition import load_definitions, startup_text
 from prunner_trio.errors import InvalidDefinition, PrunnerError
@@ -51,7 +55,8 @@ def run_daemon(settings: Settings, early: Iterable[int] = ()) -> int:
     Args:
         early: signals that have come already; see `remember_signals`.
     """
-    set_up_logs(verbose=settings.verbose, plain=settings.disable_ansi)
+    set_up_logs(verbose=settings.verbose, plain=settings.disable_ansi, handler=journal_handler(os.environ))
+    faulthandler.enable()  # a watchdog's SIGABRT, or a crash, leaves in the log where every thread was
     try:
         return trio.run(_Daemon(settings, dict(os.environ)).run, early, strict_exception_groups=True)
     except Exception as exc:  # noqa: BLE001 - the outermost boundary: whatever it was, say so and end with an honest status
@@ -109,11 +114,18 @@ class _Daemon:
     _reload_later: bool = attrs.field(default=False, init=False)
     _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _notifier: Notifier = attrs.field(factory=Notifier, init=False)
+    _line: StatusLine = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._line = StatusLine(self._status, lambda text: self._notifier.status(text))
 
     async def run(self, early: Iterable[int]) -> int:
         """Run to the end and return the exit status."""
-        with trio.open_signal_receiver(*HEARD) as signals:
+        self._notifier, interval = open_notifier(self.environ), watchdog_interval(self.environ)
+        with trio.open_signal_receiver(*HEARD) as signals, noticing_dead_threads() as well:
             async with trio.open_nursery() as nursery:
+                if interval is not None:
+                    nursery.start_soon(feed_watchdog, self._notifier.alive, interval, well, name="watchdog")
                 hear = partial(
                     hear_signals, early, signals, level=lambda: self.level, stop=self.stop, reload=self.reload
                 )
@@ -125,10 +137,14 @@ class _Daemon:
     def stop(self, level: StopLevel) -> None:
         """Begin to end, or end more urgently."""
         self.level = max(self.level, level)
+        # A drain may take hours, and a manager that hears of an end gives it TimeoutStopSec: it hears of the last part.
+        if self.level >= StopLevel.CANCEL:
+            self._notifier.stopping(self._status())
         self._stopping.set()
         if self._runner is not None:
             self._runner.request_shutdown(self.level)
             self._level_listener()
+            self._line.look_again()
         else:
             self._start.cancel()
 
@@ -143,7 +159,6 @@ class _Daemon:
         log.info("starting prunner-trio", extra={"version": __version__, "pid": os.getpid()})
         settings, status = self.settings, 0
         with self._start:
-            self._notifier = open_notifier(self.environ)
             with _or_cannot_start("cannot use the sockets that were passed"):
                 passed = inherited_sockets(self.environ)
             with _or_cannot_start("cannot use the working directory"):
@@ -197,6 +212,8 @@ class _Daemon:
             current=lambda: runner.definitions,
             replace=runner.replace_definitions,
             interval=settings.poll_interval if settings.watch else None,
+            before=self._notifier.reloading,
+            after=self._reloaded,
         )
         if self._reload_later:
             self._reloader.request()
@@ -205,14 +222,17 @@ class _Daemon:
             if settings.verbose:
                 watching.enter_context(runner.observe(log_event))
                 app = LoggedRequests(app)
+            if self._notifier.heard:
+                watching.enter_context(runner.observe(self._line.look_again))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._reloader.run, name="reload")
                 async with trio.open_nursery() as http:
                     await http.start(partial(serve_http, app, sockets, shutdown=shutdown), name="http")
                     self._announce(runner, sockets)
+                    nursery.start_soon(self._reloader.run, name="reload")
+                    nursery.start_soon(self._line.run, name="status line")
                     await self._stopping.wait()
-                    self._notifier.stopping("ending: {} jobs run, {} wait".format(*runner.counts()))
                     await jobs_end(runner, self._tell_level)
+                    self._notifier.stopping("no job runs any more, closing")
                     shutdown.set()
                 nursery.cancel_scope.cancel()
         log.info("ended", extra={"waiting": runner.counts()[1]})
@@ -228,6 +248,16 @@ class _Daemon:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+    def _status(self) -> str:
+        running, waiting = self._runner.counts() if self._runner is not None else (0, 0)
+        return status_text(self.level, running, waiting, self._reloader.problems if self._reloader is not None else 0)
+
+    def _reloaded(self, asked: bool) -> None:
+        if asked:
+            self._notifier.ready(self._status())
+        else:
+            self._line.look_again()
 
     def _tell_level(self, listener: Callable[[], None]) -> None:
         self._level_listener = listener

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import time
 from collections.abc import MutableMapping
 
 __all__ = ["Notifier", "inherited_sockets", "open_notifier"]
@@ -17,13 +18,26 @@ class Notifier:
     def __init__(self, address: str | None = None) -> None:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
 
+    @property
+    def heard(self) -> bool:
+        """Whether there is a manager."""
+        return self._address is not None
+
     def ready(self, status: str) -> None:
-        """Jobs are recovered and requests are answered."""
+        """Jobs are recovered and requests are answered, or a reload is over."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
         """Say in a few words what is going on."""
         self._send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        """Give the watchdog a sign of life."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """New definitions are being read; `ready` says when that is over, with whatever result."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str) -> None:
         """The end has begun."""

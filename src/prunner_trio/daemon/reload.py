@@ -23,6 +23,8 @@ class Reloader:
         current: returns the definitions in use.
         replace: takes the new ones.
         interval: seconds between two looks without a request; None: none.
+        before: called before each look that was requested.
+        after: called after each look, with whether it was requested.
     """
 
     pattern: str
@@ -30,9 +32,16 @@ class Reloader:
     current: Callable[[], Definitions]
     replace: Callable[[Definitions], None]
     interval: float | None = None
+    before: Callable[[], None] = attrs.field(default=lambda: None, kw_only=True)
+    after: Callable[[bool], None] = attrs.field(default=lambda _asked: None, kw_only=True)
     _requested: trio.Event = attrs.field(factory=trio.Event, init=False)
     _known_problems: tuple[Problem, ...] = attrs.field(default=(), init=False)
     _thread: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    @property
+    def problems(self) -> int:
+        """How many problems the files had at the last look, so that the definitions in use are older ones."""
+        return len(self._known_problems)
 
     def request(self) -> None:
         """Ask for a reload. Returns at once; requests while one is under way lead to one more after it."""
@@ -44,10 +53,13 @@ class Reloader:
             with trio.move_on_after(self.interval if self.interval is not None else float("inf")):
                 await self._requested.wait()
             asked, self._requested = self._requested.is_set(), trio.Event()
+            if asked:
+                self.before()
             try:
                 await self._reload(asked=asked)
             except Exception:  # the reload boundary: a defect in reading files must not end the daemon and its jobs
                 log.exception("reloading failed, the definitions stay as they were")
+            self.after(asked)
 
     async def _reload(self, *, asked: bool) -> None:
         try:
