@@ -9,6 +9,7 @@ import trio
 from prunner_trio.definition.pipeline import Definitions, PipelineDef, QueueStrategy, TaskDef
 from prunner_trio.errors import ShuttingDown
 from prunner_trio.execution import StopLevel
+from prunner_trio.execution.seams import JobChanged
 from prunner_trio.model import State
 from prunner_trio.testing import Act, MemoryJournal, open_rig, simulate
 
@@ -174,3 +175,49 @@ def test_retention_counts_a_job_that_is_canceled_while_it_looks(one):
         assert left == [2, 3]
 
     simulate(one(start_delay=60.0, retention_count=1), scenario, journal=journal)
+
+
+def test_a_reload_while_retention_waits_for_the_store_counts(one):
+    journal = MemoryJournal()
+
+    async def scenario(rig):
+        for job in [await rig.schedule("p") for _ in range(3)]:
+            await job.wait()
+        journal.hold = True
+        await rig.at(5)
+        rig.runner.replace_definitions(Definitions.of(one(retention_count=2)))
+        journal.hold = False
+        await rig.at(20)
+        assert [saved.job.number for saved in journal.snapshot()] == [2, 3]
+
+    simulate(one(retention_count=1), scenario, journal=journal)
+
+
+def test_a_job_whose_cancel_reached_the_disk_in_part_waits_again_as_if_nothing_had_happened(one):
+    journal, halves = MemoryJournal(), []
+
+    async def first(rig):
+        journal.hold = True
+        job = rig.runner.submit("p")
+        await rig.at(1)
+        job.cancel()
+        record = journal.record
+
+        def crash_between(change):
+            if isinstance(change, JobChanged):
+                halves.append(journal.snapshot())
+            return record(change)
+
+        journal.record = crash_between
+        journal.hold = False
+        await job.wait()
+
+    async def second(rig):
+        (view,) = rig.runner.live()
+        assert {task.state for task in view.tasks} == {State.WAITING}
+        assert (await rig.runner.job(view.id).wait()).state is State.DONE
+
+    simulate(one(), first, journal=journal)
+    ((half,),) = halves
+    assert (half.job.state, half.job.tasks[0].state) == (State.WAITING, State.CANCELED)
+    simulate(one(), second, journal=MemoryJournal([half]))

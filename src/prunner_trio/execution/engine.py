@@ -78,10 +78,25 @@ async def run_engine(
         if saved.job.state is State.RUNNING:
             _interrupt(saved, journal, now())
         else:
-            runner.wait_again(saved)
+            runner.wait_again(_untouched(saved, journal))
     await runner.flush()
     async with runner.serving(last_number):
         yield runner
+
+
+def _untouched(saved: SavedJob, journal: Journal) -> SavedJob:
+    """Return a waiting job with tasks that wait.
+
+    The end of a job that was canceled before its first step takes several changes, and a crash may part them: what the
+    disk has of the tasks then belongs to an end that never came.
+    """
+    tasks = []
+    for position, task in enumerate(saved.job.tasks):
+        fresh = TaskView(task.name, depends_on=task.depends_on, allow_failure=task.allow_failure)
+        if task != fresh:
+            journal.record(TaskChanged(saved.job.id, position, fresh))
+        tasks.append(fresh)
+    return attrs.evolve(saved, job=attrs.evolve(saved.job, tasks=tuple(tasks)))
 
 
 def _interrupt(saved: SavedJob, journal: Journal, now: float) -> None:

@@ -86,12 +86,14 @@ class Housekeeping:
             await trio.sleep(_PAUSE)
 
     async def _look(self, pipeline: str) -> None:
-        definition, now = self._definitions().get(pipeline), self._now()
         self._due.pop(pipeline, None)
+        if retention_rule(self._definitions().get(pipeline), self._now()) is None:
+            return
+        await self._flush()
+        definition, now = self._definitions().get(pipeline), self._now()
         rule = retention_rule(definition, now)
         if rule is None:
             return
-        await self._flush()
         expired = await self._journal.expired(
             pipeline, keep=rule.keep, created_before=rule.created_before, ended_before=rule.ended_before
         )
