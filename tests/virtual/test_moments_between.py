@@ -221,3 +221,48 @@ def test_a_job_whose_cancel_reached_the_disk_in_part_waits_again_as_if_nothing_h
     ((half,),) = halves
     assert (half.job.state, half.job.tasks[0].state) == (State.WAITING, State.CANCELED)
     simulate(one(), second, journal=MemoryJournal([half]))
+
+
+def test_a_delayed_job_has_its_slot_from_the_moment_when_it_is_due_also_while_it_is_being_saved(one):
+    journal = MemoryJournal()
+
+    async def scenario(rig):
+        journal.hold = True
+        job = rig.runner.submit("p")
+        await rig.at(0.5)
+        assert rig.runner.pipelines()[0].waiting == 1
+        await rig.at(1.5)
+        assert rig.runner.pipelines()[0].waiting == 0
+        journal.hold = False
+        await job.wait()
+
+    simulate(one(start_delay=1.0), scenario, journal=journal)
+
+
+def test_retention_removes_a_job_only_after_its_final_event(one):
+    class Slow(MemoryJournal):
+        """The news that the first job's end is on disk take their time."""
+
+        slow = None
+
+        def record(self, change):
+            ticket = super().record(change)
+            if isinstance(change, JobChanged) and change.job.state.final and self.slow is None:
+                self.slow = ticket
+            return ticket
+
+        async def committed(self, ticket):
+            await super().committed(ticket)
+            if ticket == self.slow:
+                await trio.sleep(10)
+
+    async def scenario(rig):
+        jobs = [await rig.schedule("p") for _ in range(2)]
+        for job in jobs:
+            await job.wait()
+        await rig.at(20)
+
+    lines = simulate(one(concurrency=2, retention_count=1), scenario, {"t": [Act(1), Act(2)]}, journal=Slow()).lines(
+        "p#1"
+    )
+    assert lines[-2:] == ["11 p#1 done", "12 p#1 removed (retention)"]

@@ -1,7 +1,7 @@
 """Deletes finished jobs that retention lets go."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import trio
 
@@ -29,12 +29,14 @@ class Housekeeping:
         now: Callable[[], float],
         definitions: Callable[[], Definitions],
         removed: Callable[[JobId, str], None],
+        live: Container[JobId],
     ) -> None:
         self._journal = journal
         self._output = output
         self._now = now
         self._definitions = definitions
         self._removed = removed
+        self._live = live
         self._look_at: set[str] = set()
         self._look_at_all = True
         self._due: dict[str, float] = {}
@@ -99,13 +101,15 @@ class Housekeeping:
         )
         if (due := next_look(definition, expired.oldest, now)) is not None:
             self._due[pipeline] = due
-        if not expired.job_ids:
+        # One that is final on disk and still live is about to be told to have ended; it brings us here again.
+        job_ids = tuple(job_id for job_id in expired.job_ids if job_id not in self._live)
+        if not job_ids:
             return
-        await self._flush(expired.job_ids)
-        for job_id in expired.job_ids:
+        await self._flush(job_ids)
+        for job_id in job_ids:
             self._removed(job_id, pipeline)
-        await self._output.remove(expired.job_ids)
-        log.info("retention removed jobs", extra={"pipeline": pipeline, "count": len(expired.job_ids)})
+        await self._output.remove(job_ids)
+        log.info("retention removed jobs", extra={"pipeline": pipeline, "count": len(job_ids)})
 
     async def _flush(self, removed: tuple[JobId, ...] = ()) -> None:
         """Remove jobs. Also of use with none: a job that was canceled while it waited counts once that is on disk."""

@@ -80,7 +80,7 @@ class Runner:
         self._changed = trio.Event()
         self._nursery: trio.Nursery
         self._housekeeping = Housekeeping(
-            services.journal, services.output, services.now, lambda: self._definitions, self._removed
+            services.journal, services.output, services.now, lambda: self._definitions, self._removed, self._runs
         )
 
     # --------------------------------------------------------------------------------------------------- scheduling
@@ -137,6 +137,7 @@ class Runner:
             line.slots.add(job_id)
         else:
             line.waiting[job_id] = new
+            self._notify()  # the alarm has one more job to look after
         line.unsaved.add(job_id)
         ticket = self._services.journal.record(
             JobAdded(run.view(), definition, (evicted.as_evicted(created),) if evicted is not None else ())
