@@ -40,6 +40,7 @@ BAD = {
     "object": ({"x": object()}, "is a object, which is no JSON value"),
     "bytes": ({"x": b"x"}, "is a bytes, which is no JSON value"),
     "number as a key": ({"x": {1: 2}}, "has a key that is no text but a int"),
+    "too many digits": ({"x": [-(10**4300)]}, "is a number of more than 4300 digits"),
     "too deep": ({"x": nested(200)}, "is nested deeper than 100 levels"),
 }
 

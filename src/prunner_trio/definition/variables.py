@@ -17,6 +17,8 @@ RESERVED = "__jobID"
 
 _LONGEST = 120 * 1024  # Linux refuses environment strings of 128 KiB and more
 _DEEPEST = 100
+_MOST_DIGITS = 4300  # Python writes and reads no longer ones, unless it is told to
+_TOO_LARGE = 10**_MOST_DIGITS
 _NOT_IN_NAMES = re.compile(r"[^A-Z0-9_]")
 
 
@@ -25,7 +27,7 @@ def checked_variables(variables: Mapping[str, object]) -> dict[str, object]:
 
     Raises:
         InvalidVariable: a value is no JSON value, or holds what no task could be given: a NUL character, a lone
-            surrogate, NaN or infinity, more than 100 levels.
+            surrogate, NaN or infinity, more than 4300 digits, more than 100 levels.
     """
     return {_text(name, name): _checked(name, value, 0) for name, value in variables.items()}
 
@@ -34,7 +36,11 @@ def _checked(name: str, value: object, depth: int) -> object:
     if depth > _DEEPEST:
         raise InvalidVariable(name, f"is nested deeper than {_DEEPEST} levels")
     match value:
-        case None | bool() | int():
+        case None | bool():
+            return value
+        case int():
+            if abs(value) >= _TOO_LARGE:
+                raise InvalidVariable(name, f"is a number of more than {_MOST_DIGITS} digits")
             return value
         case float():
             if not math.isfinite(value):
