@@ -62,6 +62,7 @@ async def open_runner(
     """
     environment = dict(os.environ if env is None else env)
     directory = str((cwd or Path.cwd()).absolute())
+    data = data.absolute() if data is not None else None  # the program may change its working directory
     async with AsyncExitStack() as stack:
         stack.enter_context(plain_errors())  # the launcher may have a nursery too
         if journal is None:
