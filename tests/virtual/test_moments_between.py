@@ -227,6 +227,7 @@ def test_a_delayed_job_has_its_slot_from_the_moment_when_it_is_due_also_while_it
     journal = MemoryJournal()
 
     async def scenario(rig):
+        await rig.at(0.25)
         journal.hold = True
         job = rig.runner.submit("p")
         await rig.at(0.5)
