@@ -61,8 +61,8 @@ async def open_runner(
         RuntimeError: this machine does not offer the containment.
     """
     environment = dict(os.environ if env is None else env)
-    directory = str((cwd or Path.cwd()).absolute())
-    data = data.absolute() if data is not None else None  # the program may change its working directory
+    directory = str(_lasting(cwd or Path.cwd()))
+    data = None if data is None else _lasting(data)
     async with AsyncExitStack() as stack:
         stack.enter_context(plain_errors())  # the launcher may have a nursery too
         if journal is None:
@@ -87,3 +87,8 @@ async def open_runner(
                 now=now,
             )
         )
+
+
+def _lasting(path: Path) -> Path:
+    """Return a path that stays right when the program changes its working directory."""
+    return path.absolute()
