@@ -49,7 +49,7 @@ async def open_runner(
         shell: runs scripts for which the definitions name no other; None: bash where there is one, else sh.
         kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
         containment: how the processes of a task are found. `group`, the default, changes nothing in this process but
-            misses those that left group and parents; `subreaper` finds them, and makes this process adopt orphans.
+            searches all of /proc; `subreaper` is faster and makes this process adopt orphans.
         launcher: starts processes in another way, for example `prunner_trio.testing.FakeLauncher`.
         journal: keeps jobs in another way.
         output: keeps logs in another way.

@@ -2,7 +2,9 @@
 
 import gc
 import os
+import resource
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -175,6 +177,10 @@ ESCAPING = {
     "nohup": ("nohup setsid sh -c 'sleep TOKEN; sleep TOKEN' >/dev/null 2>&1 & sleep TOKEN; :", 3),
     "own session, emptied environment": ("env -i /usr/bin/setsid /bin/sleep TOKEN & sleep TOKEN; :", 2),
 }
+UNSEEN = "(env -i /usr/bin/setsid /bin/sleep TOKEN &)"
+"""A double fork out of the session with an emptied environment; its parents are gone before anybody looks."""
+SHED = "(ulimit -Sx unlimited; env -i /usr/bin/setsid /bin/sleep TOKEN &)"
+"""The same, and it takes off the tag too."""
 
 
 @pytest.mark.parametrize("containment", ALL)
@@ -192,7 +198,7 @@ def test_an_interrupt_ends_the_whole_tree(null: Null, containment: Containment, 
     run(null, containment, scenario)
 
 
-@pytest.mark.parametrize("containment", STRONG)
+@pytest.mark.parametrize("containment", ALL)
 @pytest.mark.parametrize("name", ESCAPING)
 def test_who_leaves_the_session_is_reached(null: Null, containment: Containment, name: str) -> None:
     script, count = ESCAPING[name]
@@ -207,7 +213,7 @@ def test_who_leaves_the_session_is_reached(null: Null, containment: Containment,
     run(null, containment, scenario)
 
 
-@pytest.mark.parametrize("containment", STRONG)
+@pytest.mark.parametrize("containment", ALL)
 @pytest.mark.parametrize(
     "script",
     [
@@ -230,8 +236,8 @@ def test_what_a_finished_task_leaves_behind_is_ended(null: Null, containment: Co
     run(null, containment, scenario)
 
 
-@pytest.mark.parametrize("containment", STRONG)
-def test_leftovers_are_known_by_their_mark_while_other_tasks_run(null: Null, containment: Containment) -> None:
+@pytest.mark.parametrize("containment", ALL)
+def test_leftovers_are_known_while_other_tasks_run(null: Null, containment: Containment) -> None:
     async def scenario(bed: Bed) -> None:
         other = await bed.start("exec sleep 9999")
         proc = await bed.start("(setsid sleep TOKEN &)")
@@ -295,15 +301,85 @@ def test_an_orphan_with_an_emptied_environment_is_known_if_it_was_seen_before(
     run(null, containment, scenario)
 
 
-def test_only_a_cgroup_knows_an_unseen_orphan_with_an_emptied_environment(null: Null) -> None:
+async def until_escaped(bed: Bed) -> None:
+    """Wait for the last of the three programs: the first ones still have the environment."""
+    while not [pid for pid in bed.alive() if command_line(pid).startswith(b"/bin/sleep")]:
+        await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_an_unseen_orphan_with_an_emptied_environment_is_known_by_its_tag(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start(UNSEEN)
+        assert await proc.wait() == 0
+        await until_escaped(bed)
+        assert await stop(proc) == [signal.SIGINT]
+        assert bed.alive() == []
+        await stop(other)
+        proc.close()
+        other.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("containment", STRONG)
+def test_an_orphan_that_became_another_user_is_known_by_its_tag(null: Null, containment: Containment) -> None:
+    other_user = UNSEEN.replace("/usr/bin/setsid", "setpriv --reuid=65534 --regid=65534 --clear-groups setsid")
+
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start(other_user)
+        assert await proc.wait() == 0
+        await until_escaped(bed)
+        assert await stop(proc) == [signal.SIGINT]
+        assert bed.alive() == []
+        await stop(other)
+        proc.close()
+        other.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_in_a_storm_of_escapes_each_stop_ends_its_own_and_no_neighbor(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        trees = []
+        for number in range(20):
+            script = "; ".join([UNSEEN.replace("TOKEN", f"{bed.token}{number}")] * 3)
+            trees.append((number, await bed.start(f"{script}; exec sleep 9999")))
+        for number, _ in trees:
+            while len([p for p in bed.alive(f"{bed.token}{number} ") if is_sleep(p)]) < 3:
+                await trio.sleep(0.01)
+        for number, proc in trees[::2]:
+            assert await stop(proc, (signal.SIGKILL, 5.0)) == [signal.SIGKILL]
+            proc.close()
+            assert bed.alive(f"{bed.token}{number} ") == []
+        for number, _ in trees[1::2]:
+            assert len(bed.alive(f"{bed.token}{number} ")) == 3
+        async with trio.open_nursery() as nursery:
+            for _, proc in trees[1::2]:
+                nursery.start_soon(stop, proc)
+        assert bed.alive() == []
+        for _, proc in trees[1::2]:
+            proc.close()
+
+    def is_sleep(pid: int) -> bool:
+        return command_line(pid).startswith(b"/bin/sleep")
+
+    run(null, containment, scenario)
+
+
+def test_only_a_cgroup_knows_who_has_taken_off_every_sign(null: Null) -> None:
     if not cgroup_works():
         pytest.skip("needs a writable cgroup v2 directory")
 
     async def scenario(bed: Bed) -> None:
         other = await bed.start("exec sleep 9999")
-        proc = await bed.start("(env -i /usr/bin/setsid /bin/sleep TOKEN &)")
+        proc = await bed.start(SHED)
         assert await proc.wait() == 0
-        await bed.until_alive(1)
+        await until_escaped(bed)
         await stop(proc)
         assert bed.alive() == []
         await stop(other)
@@ -319,11 +395,9 @@ def test_strays_that_no_tree_owns_end_with_the_launcher(null: Null) -> None:
     async def scenario(bed: Bed) -> None:
         beds.append(bed)
         other = await bed.start("exec sleep 9999")
-        proc = await bed.start("(env -i /usr/bin/setsid /bin/sleep TOKEN &)")
+        proc = await bed.start(SHED)
         assert await proc.wait() == 0
-        # Not before the last of the three programs runs: the first one still has the environment.
-        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"/bin/sleep")]:
-            await trio.sleep(0.01)
+        await until_escaped(bed)
         assert await stop(proc) == [signal.SIGINT]
         assert len(bed.alive()) == 1
         await stop(other)
@@ -332,6 +406,46 @@ def test_strays_that_no_tree_owns_end_with_the_launcher(null: Null) -> None:
 
     run(null, Containment.SUBREAPER, scenario)
     assert beds[0].alive() == []
+
+
+@pytest.mark.parametrize("fixed", [0, 1_000_000])
+def test_where_the_tag_cannot_be_set_the_other_signs_still_serve(null: Null, fixed: int) -> None:
+    """A finite hard limit cannot be raised again, so this happens in a process of its own."""
+    code = f"""
+import os, resource, signal, trio
+from prunner_trio.execution.seams import Command
+from prunner_trio.launch import Containment, open_launcher
+resource.setrlimit(10, ({fixed}, {fixed}))
+class Null:
+    def fileno(self, stream): return 2
+async def main():
+    async with open_launcher(Containment.SUBREAPER) as launcher:
+        command = Command(("sh",), "/", "(setsid sleep 9999 &)")
+        other = await launcher.launch(Command(("sleep", "9999"), "/"), dict(os.environ), Null())
+        proc = await launcher.launch(command, dict(os.environ), Null())
+        with trio.fail_after(10):
+            assert await proc.wait() == 0
+            while not proc._tree.members(): await trio.sleep(0.01)
+            for each in (proc, other):
+                each.signal_tree(signal.SIGINT)
+                await each.wait_gone()
+                each.close()
+    assert resource.getrlimit(10) == ({fixed}, {fixed})
+trio.run(main)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_our_own_limit_is_as_before_after_a_start(null: Null) -> None:
+    before = resource.getrlimit(10)
+
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("exit 0")
+        assert resource.getrlimit(10) == before
+        await proc.wait()
+        proc.close()
+
+    run(null, Containment.GROUP, scenario)
 
 
 @pytest.mark.parametrize("containment", ALL)

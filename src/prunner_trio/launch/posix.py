@@ -25,6 +25,7 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput
 from prunner_trio.launch.cgroup import Leaf, Leaves, find_parent
 from prunner_trio.launch.procfs import Stat, open_process, stat
+from prunner_trio.launch.tags import tag_for, tagged
 from prunner_trio.launch.tree import MARK, Tree, Trees
 
 __all__ = ["Containment", "PosixLauncher", "PosixProc", "open_launcher"]
@@ -44,11 +45,11 @@ class Containment(StrEnum):
     AUTO = "auto"
     """`subreaper` where possible, else `group`."""
     CGROUP = "cgroup"
-    """A cgroup per task, besides `subreaper`: finds all, whatever they do."""
+    """A cgroup per task, besides `subreaper`: finds all, even those that take off every sign on purpose."""
     SUBREAPER = "subreaper"
-    """Process group, parentage and a mark in the environment; finds what left its session or lost its parents."""
+    """Parentage, process group, and signs that all inherit; orphans become children of this process."""
     GROUP = "group"
-    """Process group and parentage; changes nothing in this process, but misses who left both."""
+    """The same without becoming the parent of orphans: changes nothing in this process, but searches all of /proc."""
 
 
 @attrs.define(eq=False)
@@ -141,7 +142,7 @@ class PosixLauncher:
                 undo.callback(os.close, script)
                 _write_script(script, command.script, leaf)
                 argv = (*argv, f"/proc/{os.getpid()}/fd/{script}")
-            with _signals_not_ignored():
+            with _signals_not_ignored(), tagged(tag_for(mark.rpartition(":")[2])):
                 child = subprocess.Popen(
                     argv,
                     env={**env, MARK: mark},

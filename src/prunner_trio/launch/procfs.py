@@ -9,14 +9,16 @@ import signal
 
 import attrs
 
+from prunner_trio.launch.tags import tag_of
+
 __all__ = [
     "Pinned",
     "Stat",
     "children",
     "descendants",
     "environment",
-    "group_members",
     "ignores",
+    "members_at_large",
     "open_process",
     "stat",
 ]
@@ -77,14 +79,14 @@ def descendants(*roots: int) -> dict[int, Stat]:
     return found
 
 
-def group_members(group: int) -> list[int]:
-    """Return all processes of a process group, zombies included."""
+def members_at_large(group: int, tag: int) -> list[int]:
+    """Return all processes of a process group, and those of this user that have a tag, zombies included."""
     for _ in range(_MOST_LOOKS):
         vanished = False
         found = []
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             try:
-                if os.getpgid(pid) == group:
+                if os.getpgid(pid) == group or tag_of(pid, thorough=False) == tag:
                     found.append(pid)
             except OSError:
                 vanished = True

@@ -1,10 +1,10 @@
 """The processes of a task as one tree, and the register of all trees of this process.
 
-A tree is found from its leader downwards. What lost its parent is found again in one of three ways: by the process
-group, by the mark that every process of the tree inherits in its environment, or because it was seen below the leader
-before. If this process is a child subreaper (see `open_launcher`), such orphans become our children, and one read of
-a small file tells that there are none. If it is not, the whole of /proc has to be searched, and only those that stayed
-in the process group are found. With a cgroup leaf, the kernel itself keeps the list.
+A tree is found from its leader downwards. What lost its parent is found again by the process group, by the tag that
+every process of the tree inherits as a resource limit (see `tags`), by the mark that it inherits in its environment, or
+because it was seen below the leader before. If this process is a child subreaper (see `open_launcher`), such orphans
+become our children, and one read of a small file tells that there are none. If it is not, the whole of /proc has to be
+searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list.
 """
 
 import contextlib
@@ -22,11 +22,12 @@ from prunner_trio.launch.procfs import (
     Stat,
     descendants,
     environment,
-    group_members,
     ignores,
+    members_at_large,
     open_process,
     stat,
 )
+from prunner_trio.launch.tags import tag_for, tag_of
 
 __all__ = ["MARK", "Tree", "Trees"]
 
@@ -50,6 +51,7 @@ class Trees:
 
     subreaper: bool = False
     _trees: dict[int, "Tree"] = attrs.field(factory=dict, init=False)
+    _by_tag: dict[int, "Tree"] = attrs.field(factory=dict, init=False)
     _instance: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
     _count: int = attrs.field(default=0, init=False)
     _children_fd: int | None = attrs.field(default=None, init=False)
@@ -62,14 +64,17 @@ class Trees:
 
     def add(self, leader: int, pidfd: int, mark: str, leaf: Leaf | None) -> "Tree":
         """Register the tree of a process that was started just now."""
-        tree = Tree(leader, pidfd, mark.rpartition(":")[2], leaf, self)
+        own = mark.rpartition(":")[2]
+        tree = Tree(leader, pidfd, own, tag_for(own), leaf, self)
         self._trees[leader] = tree
+        self._by_tag[tree.tag] = tree
         _leaders.add(leader)
         return tree
 
     def forget(self, tree: "Tree") -> None:
         """Take a tree off the register."""
         del self._trees[tree.leader]
+        del self._by_tag[tree.tag]
         _leaders.discard(tree.leader)
 
     def orphans(self) -> list[Stat]:
@@ -97,6 +102,9 @@ class Trees:
     def owner(self, orphan: Stat) -> "Tree | None":
         """Return the tree to which an orphan belongs; None if nothing tells."""
         if (tree := self._trees.get(orphan.group)) is not None:
+            return tree
+        tag = tag_of(orphan.pid)
+        if tag is not None and (tree := self._by_tag.get(tag)) is not None:
             return tree
         marks = environment(orphan.pid, MARK).split(":")
         for tree in self._trees.values():
@@ -129,11 +137,13 @@ class Tree:
         leader: pid of the first process. It stays a zombie until `close`, so that the number, which also names the
             process group, belongs to nobody else while we may signal it.
         mark: what names this tree in `MARK`.
+        tag: see `tags`.
     """
 
     leader: int
     _pidfd: int
     mark: str
+    tag: int
     _leaf: Leaf | None
     _trees: Trees
     _ended: bool = attrs.field(default=False, init=False)
@@ -230,7 +240,7 @@ class Tree:
         if self._leaf is not None:
             others = self._leaf.pids()
         elif not self._trees.subreaper:
-            others = group_members(self.leader)
+            others = members_at_large(self.leader, self.tag)
         else:
             return roots
         return roots + [
