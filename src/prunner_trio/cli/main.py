@@ -61,6 +61,10 @@ def _command(parsed: Parsed) -> Callable[[Parsed], int]:
             from prunner_trio.cli.run import run
 
             return run
+        case "systemd-unit":
+            from prunner_trio.cli.systemd import systemd_unit
+
+            return systemd_unit
         case _:
             from prunner_trio.cli.export import export
 

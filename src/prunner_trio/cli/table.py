@@ -213,6 +213,40 @@ PROGRAM = Program(
             "prunner-trio schema > pipelines.schema.json",
         ),
         Command(
+            "systemd-unit",
+            "show a unit file with which systemd runs the daemon",
+            "prunner-trio systemd-unit --path /srv/app\nprunner-trio systemd-unit --path /srv/app --socket",
+            flags=(
+                Flag("socket", "show the unit of its socket, for socket activation", Kind.SWITCH),
+                Flag("user", "for your own systemd and not for that of the system", Kind.SWITCH),
+                Flag(
+                    "run-as",
+                    "the user for the daemon and its tasks; dynamic: one made up by systemd",
+                    default="prunner-trio",
+                    value="NAME",
+                ),
+                Flag("strict", "turn on all options that hem in the daemon and its tasks", Kind.SWITCH),
+            ),
+            shared=(
+                "path",
+                "pattern",
+                "data",
+                "config",
+                "address",
+                "env-files",
+                "watch",
+                "poll-interval",
+                "containment",
+                "verbose",
+                "enable-profiling",
+            ),
+            details=(
+                "Made for this installation: with the path of this program, and with the flags of the daemon that are\n"
+                "given here. Without --data and --config both are in /var/lib/prunner-trio. TimeoutStopSec covers the\n"
+                "longest kill_timeout in the definitions. The comments in the file say where it belongs."
+            ),
+        ),
+        Command(
             "store export",
             "write all jobs in the form of another program",
             "prunner-trio store export --format prunner --output data.json",

@@ -8,6 +8,7 @@ priority instead.
 import contextlib
 import logging
 import os
+import select
 import socket
 import struct
 import sys
@@ -22,6 +23,7 @@ _PRIORITIES = {"fatal": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 _LONGEST = 48 * 1024
 """Bytes of one value; what goes beyond that is cut, so that a message always fits into a datagram."""
 _PATIENCE = 1.0
+"""Seconds."""
 
 
 def journal_handler(environ: Mapping[str, str], fd: int = 2, path: str = _SOCKET) -> logging.Handler | None:
@@ -57,6 +59,9 @@ class JournalHandler(logging.Handler):
     A journal that does not answer holds up the daemon once, for a second; then messages are dropped until it does, and
     their number is said.
 
+    Attributes:
+        dropped: how many messages were dropped since the last one that was sent.
+
     Raises:
         OSError: there is no journal.
     """
@@ -65,7 +70,7 @@ class JournalHandler(logging.Handler):
         """Connect."""
         super().__init__()
         self.setFormatter(PlainFormatter())
-        self._dropped = 0
+        self.dropped = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._socket.connect(path)
@@ -73,7 +78,9 @@ class JournalHandler(logging.Handler):
             self._socket.close()
             raise
         self._path = path
-        self._socket.settimeout(_PATIENCE)
+        self._socket.setblocking(False)
+        self._room = select.poll()
+        self._room.register(self._socket, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one message; never raises."""
@@ -83,22 +90,24 @@ class JournalHandler(logging.Handler):
             "SYSLOG_IDENTIFIER": "prunner-trio",
             **{f"PRUNNER_{key.upper()}": value for key, value in facts(record)},
         }
-        if self._dropped:
-            fields["PRUNNER_DROPPED_BEFORE"] = str(self._dropped)
+        if self.dropped:
+            fields["PRUNNER_DROPPED_BEFORE"] = str(self.dropped)
         try:
             self._send(encode_fields(fields))
         except OSError:
-            self._dropped += 1
-            self._socket.settimeout(0)
-            return
-        if self._dropped:
-            self._dropped = 0
-            self._socket.settimeout(_PATIENCE)
+            self.dropped += 1
+        else:
+            self.dropped = 0
 
     def _send(self, message: bytes) -> None:
         try:
             self._socket.send(message)
-        except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError):  # the journal was started anew
+        except BlockingIOError:
+            if self.dropped:
+                raise
+            self._room.poll(_PATIENCE * 1000)
+            self._socket.send(message)
+        except OSError:  # the journal was started anew
             self._socket.connect(self._path)
             self._socket.send(message)
 
