@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prunner_trio._version import __version__
 
 if TYPE_CHECKING:
-    from prunner_trio.definition import Definitions, PipelineDef, QueueStrategy, TaskDef, load_definitions
+    from prunner_trio.definition import Definitions, Orphans, PipelineDef, QueueStrategy, TaskDef, load_definitions
     from prunner_trio.embedding import open_runner
     from prunner_trio.errors import (
         InvalidDefinition,
@@ -43,6 +43,7 @@ __all__ = [
     "JobNotFound",
     "JobView",
     "LaunchError",
+    "Orphans",
     "PipelineDef",
     "PipelineNotFound",
     "PrunnerError",

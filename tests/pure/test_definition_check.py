@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prunner_trio.definition import (
     Definitions,
+    Orphans,
     PipelineDef,
     QueueStrategy,
     TaskDef,
@@ -61,8 +62,9 @@ pipelines:
     shell: sh
     timeout: 1h
     kill_timeout: 0s
+    orphans: keep
     x-note: {free: text}
-    on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, x-note: 1}
+    on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, orphans: kill, x-note: 1}
     tasks:
       b:
         script: [echo, 012, ""]
@@ -72,6 +74,7 @@ pipelines:
         shell: /bin/zsh
         timeout: 500ms
         kill_timeout: 3s
+        orphans: wait
         x-note: 1
       a:
 """
@@ -82,7 +85,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
         "p",
         (
             TaskDef("a"),
-            TaskDef("b", ("echo", "012", ""), ("a",), True, {"C": ""}, "/bin/zsh", 0.5, 3.0),
+            TaskDef("b", ("echo", "012", ""), ("a",), True, {"C": ""}, "/bin/zsh", 0.5, 3.0, Orphans.WAIT),
         ),
         concurrency=2,
         queue_limit=3,
@@ -92,11 +95,14 @@ def test_every_key_arrives_where_it_belongs() -> None:
         retention_period=172800.0,
         retention_count=5,
         env={"A": "1.10"},
-        on_error=TaskDef("on_error", ("e",), env={"B": "yes"}, shell="bash", timeout=30.0, kill_timeout=1.0),
+        on_error=TaskDef(
+            "on_error", ("e",), env={"B": "yes"}, shell="bash", timeout=30.0, kill_timeout=1.0, orphans=Orphans.KILL
+        ),
         shell="sh",
         timeout=3600.0,
         kill_timeout=0.0,
         file="pipelines.yml",
+        orphans=Orphans.KEEP,
     )
 
 
@@ -206,6 +212,8 @@ IN_A_PIPELINE = {
     "start_delay: ▸5s, queue_limit: 0": ("start_delay", "start_delay needs queue_limit > 0", ""),
     "timeout: ▸0s": ("timeout", "timeout must be greater than 0", ""),
     "kill_timeout: ▸-1s": ("kill_timeout", "kill_timeout must not be negative", ""),
+    "orphans: ▸keeps": ("orphans", 'unknown way to treat orphans: "keeps"', 'did you mean "keep"?'),
+    "orphans: ▸[kill]": ("orphans", "orphans must be a text, not a list", ""),
     "shell: ▸' '": ("shell", "shell must not be empty", ""),
     "shell: ▸[sh]": ("shell", "shell must be a text, not a list", ""),
     'shell: ▸"a\\0"': ("shell", "NUL", ""),
@@ -478,6 +486,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 NAMES = TEXTS.filter(lambda text: 0 < len(text.encode()) <= 100 and text != "on_error")
 ENVS = st.dictionaries(NAMES.filter(lambda name: "=" not in name), TEXTS, max_size=3)
 SECONDS = st.integers(1, 10**6).map(lambda tenths: tenths / 10)
+ORPHANS = st.none() | st.sampled_from(Orphans)
 SHELLS = st.none() | NAMES.filter(lambda text: text.strip())
 
 
@@ -498,6 +507,7 @@ def tasks(draw: st.DrawFn) -> tuple[TaskDef, ...]:
             draw(SHELLS),
             draw(st.none() | SECONDS),
             draw(st.none() | SECONDS),
+            draw(ORPHANS),
         )
         for name in order(needs)
     )
@@ -524,6 +534,7 @@ def pipelines(draw: st.DrawFn) -> PipelineDef:
         draw(st.none() | SECONDS),
         draw(st.none() | SECONDS),
         "f.yml",
+        draw(ORPHANS),
     )
 
 
@@ -538,6 +549,7 @@ def task_tree(task: TaskDef) -> dict[str, object]:
         "shell": task.shell,
         "timeout": time(task.timeout),
         "kill_timeout": time(task.kill_timeout),
+        "orphans": task.orphans and task.orphans.value,
     }
     if task.name != "on_error":
         tree |= {"depends_on": list(task.depends_on), "allow_failure": task.allow_failure}
@@ -560,6 +572,7 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
         "shell": pipeline.shell,
         "timeout": time(pipeline.timeout),
         "kill_timeout": time(pipeline.kill_timeout),
+        "orphans": pipeline.orphans and pipeline.orphans.value,
     }
 
 

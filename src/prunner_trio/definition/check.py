@@ -3,20 +3,23 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from prunner_trio.definition import graph
 from prunner_trio.definition.duration import parse_duration
-from prunner_trio.definition.pipeline import ON_ERROR, Definitions, PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.definition.pipeline import ON_ERROR, Definitions, Orphans, PipelineDef, QueueStrategy, TaskDef
 from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, PIPELINE, TASK, Key, Kind, Table
 from prunner_trio.definition.suggest import closest
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
 from prunner_trio.errors import InvalidDefinition, Problem
 
 __all__ = ["check_files", "parse_definitions", "problems_json", "startup_text"]
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 _MAX_NAME_BYTES = 100
 _MAX_NUMBER = 2**63 - 1
@@ -278,6 +281,7 @@ class _Checker:
             Kind.DURATION: self._duration,
             Kind.TEXT: self._text,
             Kind.STRATEGY: self._strategy,
+            Kind.ORPHANS: self._orphans,
             Kind.ENV: self._env,
             Kind.SCRIPT: self._script,
             Kind.NAMES: self._needs,
@@ -338,14 +342,20 @@ class _Checker:
         return node.text
 
     def _strategy(self, key: Key, node: Node, where: _Where) -> QueueStrategy:
+        return self._one_of(QueueStrategy, "unknown queue strategy", key, node, where)
+
+    def _orphans(self, key: Key, node: Node, where: _Where) -> Orphans:
+        return self._one_of(Orphans, "unknown way to treat orphans", key, node, where)
+
+    def _one_of(self, words: type[_Word], unknown: str, key: Key, node: Node, where: _Where) -> _Word:
         if not isinstance(node, TextNode):
             raise self._wrong(where, node, f"{key.name} must be a text, not {_describe(node)}")
         try:
-            return QueueStrategy(node.text)
+            return words(node.text)
         except ValueError as exc:
-            guess = closest(node.text, QueueStrategy)
-            hint = f"did you mean {_quote(guess)}?" if guess else f"allowed: {', '.join(QueueStrategy)}"
-            raise self._wrong(where, node, f"unknown queue strategy: {_quote(node.text)}", hint) from exc
+            guess = closest(node.text, words)
+            hint = f"did you mean {_quote(guess)}?" if guess else f"allowed: {', '.join(words)}"
+            raise self._wrong(where, node, f"{unknown}: {_quote(node.text)}", hint) from exc
 
     def _entries(self, key: Key, node: Node, where: _Where) -> tuple[Entry, ...]:
         if not isinstance(node, MapNode):

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import attrs
 
-__all__ = ["DEFAULT_KILL_TIMEOUT", "ON_ERROR", "Definitions", "PipelineDef", "QueueStrategy", "TaskDef"]
+__all__ = ["DEFAULT_KILL_TIMEOUT", "ON_ERROR", "Definitions", "Orphans", "PipelineDef", "QueueStrategy", "TaskDef"]
 
 DEFAULT_KILL_TIMEOUT = 2.0
 """Seconds from the first signal of a stop to SIGKILL; prunner's value."""
@@ -22,6 +22,17 @@ class QueueStrategy(StrEnum):
     PARTITIONED_REPLACE = "partitioned_replace"
 
 
+class Orphans(StrEnum):
+    """What becomes of processes that a task leaves in the background when it has ended by itself."""
+
+    KILL = "kill"
+    """They are stopped as in a cancel, and the task's log says so."""
+    WAIT = "wait"
+    """The task is over when they are gone."""
+    KEEP = "keep"
+    """They are let go: neither signaled nor counted, not even when the runner ends."""
+
+
 @attrs.frozen
 class TaskDef:
     """One task of a pipeline.
@@ -32,6 +43,7 @@ class TaskDef:
         shell: program that runs the script, for example `bash`, `sh` or `/bin/zsh`; None: see `PipelineDef.shell`.
         timeout: seconds; None: no limit.
         kill_timeout: seconds; None: that of the pipeline.
+        orphans: None: that of the pipeline.
     """
 
     name: str
@@ -42,6 +54,7 @@ class TaskDef:
     shell: str | None = None
     timeout: float | None = None
     kill_timeout: float | None = None
+    orphans: Orphans | None = None
 
 
 @attrs.frozen
@@ -61,6 +74,7 @@ class PipelineDef:
         kill_timeout: seconds from the first signal of a stop to SIGKILL; None: the runner's own
             (2 s unless told otherwise). 0: SIGKILL at once.
         file: where it was read.
+        orphans: default of its tasks; None: kill.
     """
 
     name: str
@@ -79,6 +93,7 @@ class PipelineDef:
     timeout: float | None = None
     kill_timeout: float | None = None
     file: str = ""
+    orphans: Orphans | None = None
 
 
 @attrs.frozen

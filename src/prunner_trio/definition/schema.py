@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import attrs
 
-from prunner_trio.definition.pipeline import QueueStrategy
+from prunner_trio.definition.pipeline import Orphans, QueueStrategy
 
 __all__ = ["EXTENSION", "FILE", "HANDLER", "LEVELS", "PIPELINE", "TASK", "Key", "Kind", "Table", "json_schema"]
 
@@ -21,6 +21,7 @@ class Kind(StrEnum):
     DURATION = "duration"
     TEXT = "text"
     STRATEGY = "queue strategy"
+    ORPHANS = "kill, wait or keep"
     ENV = "map of texts"
     SCRIPT = "list of texts"
     NAMES = "list of task names"
@@ -64,6 +65,19 @@ _KILL_TIMEOUT = (
     "From the first signal of a stop to SIGKILL; halfway there, what is left gets SIGTERM. 0: SIGKILL at once."
 )
 
+
+def _orphans(default: str, example: str) -> Key:
+    return Key(
+        "orphans",
+        Kind.ORPHANS,
+        default,
+        "What becomes of processes in the background when a task has ended by itself: `kill` stops them and says so in "
+        "the log, `wait` lets the task last until they are gone, `keep` lets them go.",
+        example,
+        also=("background", "leftovers", "daemons", "children"),
+    )
+
+
 FILE = _table(
     Key(
         "pipelines",
@@ -100,6 +114,7 @@ HANDLER = _table(
         below="must be greater than 0",
     ),
     Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "5s", also=("grace_period",)),
+    _orphans("that of the pipeline", "wait"),
 )
 
 TASK = _table(
@@ -133,6 +148,7 @@ TASK = _table(
         also=("timeout_seconds", "time_limit"),
     ),
     Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "10s", also=("grace_period",)),
+    _orphans("that of the pipeline", "keep"),
 )
 
 PIPELINE = _table(
@@ -215,6 +231,7 @@ PIPELINE = _table(
         also=("timeout_seconds", "time_limit"),
     ),
     Key("kill_timeout", Kind.DURATION, "2s", _KILL_TIMEOUT, "10s", also=("grace_period",)),
+    _orphans("kill", "wait"),
 )
 
 LEVELS: Mapping[str, Table] = {"the top level": FILE, "a pipeline": PIPELINE, "a task": TASK, "on_error": HANDLER}
@@ -263,6 +280,8 @@ def _type(key: Key) -> dict[str, object]:
             return {"type": ["string", "null"], "minLength": 1}
         case Kind.STRATEGY:
             return {"enum": [*(strategy.value for strategy in QueueStrategy), None]}
+        case Kind.ORPHANS:
+            return {"enum": [*(orphans.value for orphans in Orphans), None]}
         case Kind.ENV:
             return {"type": ["object", "null"], "additionalProperties": _SCALAR}
         case Kind.SCRIPT:

@@ -12,8 +12,9 @@ from typing import Any
 import attrs
 import trio
 
-from prunner_trio.definition.pipeline import PipelineDef, TaskDef
+from prunner_trio.definition.pipeline import Orphans, PipelineDef, TaskDef
 from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
+from prunner_trio.execution.leaving import see_off
 from prunner_trio.execution.prepare import prepare
 from prunner_trio.execution.seams import (
     Change,
@@ -26,7 +27,7 @@ from prunner_trio.execution.seams import (
     TaskChanged,
     Ticket,
 )
-from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
+from prunner_trio.execution.stop import Hurry, StopPolicy
 from prunner_trio.model import (
     JOB_MOVES,
     TASK_MOVES,
@@ -292,13 +293,9 @@ class JobRun:
         output = services.output.open(self.id, task.spec.name)
         try:
             proc = await services.launcher.launch(plan.command, plan.env, output)
-            try:
-                status = await proc.wait()
-            finally:  # also after an exit: a task is over when nothing of it is left alive
-                try:
-                    await stop_tree(proc, self._stop_policy(task.spec), services.hurry)
-                finally:
-                    proc.close()
+            orphans = task.spec.orphans or self.definition.orphans or Orphans.KILL
+            policy = self._stop_policy(task.spec)
+            status = await see_off(proc, output, orphans=orphans, policy=policy, hurry=services.hurry)
         finally:
             output.close()
         return (status if status >= 0 else 128 - status), plan.broken

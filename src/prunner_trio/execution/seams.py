@@ -86,6 +86,14 @@ class Proc(Protocol):
         """Return when no process of the tree is alive; at once if that is so already."""
         ...
 
+    def signaled(self) -> tuple[str, ...]:
+        """Return to whom signals were sent, in words for a person: `sleep (pid 123)`."""
+        ...
+
+    def let_go(self) -> None:
+        """Leave who is still alive alone from now on, even when the launcher is closed. Only `close` may follow."""
+        ...
+
     def close(self) -> None:
         """Reap, close descriptors, remove what the launcher made. Called exactly once, after everything else."""
         ...

@@ -18,6 +18,8 @@ __all__ = ["Leaf", "Leaves", "find_parent"]
 log = logging.getLogger(__name__)
 
 _PREFIX = "prunner-"
+_KEPT = "kept-by-prunner"
+_MOST_ROUNDS = 100
 
 
 @attrs.define(eq=False)
@@ -48,6 +50,10 @@ class Leaf:
         """Send SIGKILL to all members at once."""
         with contextlib.suppress(OSError):
             _write(self._path / "cgroup.kill", "1")
+
+    def release(self) -> None:
+        """Move the members, and those whom they start meanwhile, to where nobody ends them."""
+        self._leaves.release(self)
 
     def remove(self) -> None:
         """Remove the cgroup, now or, if the kernel still holds it, at a later occasion."""
@@ -94,9 +100,29 @@ class Leaves:
         self._stale.append(path)
         self._stale = [path for path in self._stale if not _removed(path)]
 
+    def release(self, leaf: Leaf) -> None:
+        """See `Leaf.release`. What cannot be moved is logged, and ends with the leaves."""
+        try:
+            self._kept.mkdir(exist_ok=True)
+            for _ in range(_MOST_ROUNDS):
+                pids = leaf.pids()
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        _write(self._kept / "cgroup.procs", str(pid))
+                if not pids:
+                    break
+        except OSError as exc:
+            log.warning("processes not moved path=%s error=%s", self._kept, exc.strerror)
+
     def close(self) -> None:
         """Remove the directory; whatever still lives in it is killed."""
         _end(self._home)
+        with contextlib.suppress(OSError):
+            self._kept.rmdir()
+
+    @property
+    def _kept(self) -> Path:
+        return self._home.parent / _KEPT
 
 
 def find_parent() -> Path | None:

@@ -79,6 +79,14 @@ class PosixProc:
         """Return when no process of the tree is alive. After SIGKILL, processes that come to light late get it too."""
         await self._tree.gone()
 
+    def signaled(self) -> tuple[str, ...]:
+        """Return the names and pids of those to whom signals were sent, as far as they lived long enough to be seen."""
+        return self._tree.signaled()
+
+    def let_go(self) -> None:
+        """Leave who is still alive alone from now on, also when the launcher is closed and kills all strays."""
+        self._tree.let_go()
+
     def close(self) -> None:
         """Reap the leader and give back all descriptors."""
         self._tree.close()
@@ -223,11 +231,11 @@ def _reaping(trees: Trees) -> Iterator[None]:
 async def _end_strays(trees: Trees) -> None:
     """Kill orphans that no tree owned. Takes at most `_FAREWELL` seconds, shielded; who survives that is reported."""
     with trio.move_on_after(_FAREWELL, shield=True) as farewell:
-        while strays := trees.orphans():
+        while strays := trees.strays():
             for stray in strays:
                 await _end_stray(stray)
     if farewell.cancelled_caught:
-        log.error("processes survived SIGKILL pids=%s", [stray.pid for stray in trees.orphans()])
+        log.error("processes survived SIGKILL pids=%s", [stray.pid for stray in trees.strays()])
 
 
 async def _end_stray(stray: Stat) -> None:

@@ -34,6 +34,7 @@ class Stat:
     Attributes:
         start: clock ticks since boot; together with `pid` it names one process for ever.
         alive: False for a zombie: it has ended and waits for its parent.
+        name: of the program or script, at most 15 bytes of it.
     """
 
     pid: int
@@ -41,6 +42,7 @@ class Stat:
     parent: int
     group: int
     alive: bool
+    name: str = ""
 
 
 def stat(pid: int) -> Stat | None:
@@ -48,10 +50,12 @@ def stat(pid: int) -> Stat | None:
     text = _read(f"/proc/{pid}/stat")
     if not text:
         return None
-    fields = text[text.rindex(b")") + 2 :].split(b" ")
+    end = text.rindex(b")")
+    fields = text[end + 2 :].split(b" ")
     # The main thread of a process may end before the others; the process lives on, though it is shown as a zombie.
     alive = fields[0] not in (b"Z", b"X", b"x") or int(fields[17]) > 1
-    return Stat(pid, int(fields[19]), int(fields[1]), int(fields[2]), alive)
+    name = text[text.index(b"(") + 1 : end].decode(errors="replace")
+    return Stat(pid, int(fields[19]), int(fields[1]), int(fields[2]), alive, name)
 
 
 def children(pid: int) -> list[int]:

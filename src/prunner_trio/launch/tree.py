@@ -54,6 +54,7 @@ class Trees:
     _by_tag: dict[int, "Tree"] = attrs.field(factory=dict, init=False)
     _instance: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
     _count: int = attrs.field(default=0, init=False)
+    _kept: set[object] = attrs.field(factory=set, init=False)
     _children_fd: int | None = attrs.field(default=None, init=False)
 
     def new_mark(self, outer: str) -> str:
@@ -96,11 +97,29 @@ class Trees:
                     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
                     dead += 1
             if not dead:
+                if not living:  # all that live come from an orphan
+                    self._kept.clear()
                 return living
             # Who ended after the list was read may have left children to us that are not on it.
 
+    def strays(self) -> list[Stat]:
+        """Return the orphans that nobody has let go."""
+        return [orphan for orphan in self.orphans() if not self._is_kept(orphan)]
+
+    def keep(self, tree: "Tree", members: Iterable[Stat]) -> None:
+        """Remember that these, and who is still to come from them, belong to nobody from now on."""
+        self._kept |= {tree.tag, tree.mark, *((member.pid, member.start) for member in members)}
+
+    def _is_kept(self, orphan: Stat) -> bool:
+        if not self._kept:
+            return False
+        signs = {tag_of(orphan.pid), (orphan.pid, orphan.start), *environment(orphan.pid, MARK).split(":")}
+        return not self._kept.isdisjoint(signs)
+
     def owner(self, orphan: Stat) -> "Tree | None":
         """Return the tree to which an orphan belongs; None if nothing tells."""
+        if self._is_kept(orphan):
+            return None
         if (tree := self._trees.get(orphan.group)) is not None:
             return tree
         tag = tag_of(orphan.pid)
@@ -148,7 +167,7 @@ class Tree:
     _trees: Trees
     _ended: bool = attrs.field(default=False, init=False)
     _last: int = attrs.field(default=0, init=False)
-    _told: set[tuple[int, int]] = attrs.field(factory=set, init=False)
+    _told: dict[tuple[int, int], str] = attrs.field(factory=dict, init=False)
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
 
     def status(self) -> int | None:
@@ -188,6 +207,17 @@ class Tree:
         # Parents first: a shell must know of the interrupt before it sees its child end, or it would go on.
         self._tell(self.members())
 
+    def signaled(self) -> tuple[str, ...]:
+        """Return to whom signals were sent, leaders of the tree before others, as `name (pid n)`."""
+        return tuple(self._told.values())
+
+    def let_go(self) -> None:
+        """Leave the living alone from now on, but for `close`."""
+        if kept := self.members():
+            self._trees.keep(self, kept)
+            if self._leaf is not None:
+                self._leaf.release()
+
     async def gone(self) -> None:
         """Wait until no process of the tree is alive; see `_tell_latecomers`."""
         if self.status() is None:
@@ -216,7 +246,11 @@ class Tree:
             pinned.send(signal.SIGTERM if gentle else self._last)
             if self._last in (signal.SIGINT, signal.SIGTERM):
                 pinned.send(signal.SIGCONT)
-            self._told.add((pinned.process.pid, pinned.process.start))
+            self._note(pinned.process)
+
+    def _note(self, process: Stat) -> None:
+        name = "".join(letter if letter.isprintable() else "?" for letter in process.name)
+        self._told.setdefault((process.pid, process.start), f"{name} (pid {process.pid})")
 
     def _tell_latecomers(self, members: Sequence[Stat]) -> None:
         """Give those whom the last signal missed, because they had only just been started, their share.
@@ -249,6 +283,9 @@ class Tree:
 
     def _kill(self) -> None:
         self._last = signal.SIGKILL
+        if not self._told:  # the dead have no names
+            for process in self.members():
+                self._note(process)
         if self._leaf is not None:
             self._leaf.kill()
         # At once for the whole group, so that no member can escape by forking. The number is ours until `close`.

@@ -84,6 +84,7 @@ class FakeProc:
         self._gone = self._ends + act.leftovers
         self._changed = trio.Event()
         self._closed = False
+        self._signaled = False
 
     @property
     def pid(self) -> int:
@@ -118,6 +119,7 @@ class FakeProc:
         if not self.alive:
             return
         self._said(signal.Signals(sig).name)
+        self._signaled = True
         if sig == signal.SIGINT and self._act.on_sigint is None:
             sig = signal.SIGTERM
             self._said(f"{signal.Signals(sig).name} instead")
@@ -139,6 +141,15 @@ class FakeProc:
             return 0.0
         reaction = self._act.on_sigint if sig == signal.SIGINT else self._act.on_sigterm
         return math.inf if reaction is None else reaction
+
+    def signaled(self) -> tuple[str, ...]:
+        """See `Proc.signaled`; all processes of a task are one here."""
+        return (f"fake (pid {self._pid})",) if self._signaled else ()
+
+    def let_go(self) -> None:
+        """See `Proc.let_go`; noted in the transcript if anybody is alive."""
+        if self.alive:
+            self._said("let go")
 
     def close(self) -> None:
         """See `Proc.close`."""
