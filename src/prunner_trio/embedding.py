@@ -64,7 +64,7 @@ async def open_runner(
     directory = str(_lasting(cwd or Path.cwd()))
     data = None if data is None else _lasting(data)
     async with AsyncExitStack() as stack:
-        stack.enter_context(plain_errors())  # the launcher may have a nursery too
+        block = stack.enter_context(plain_errors())  # the launcher may have a nursery too
         if journal is None:
             journal = MemoryJournal() if data is None else await stack.enter_async_context(open_journal(data, now=now))
         if output is None:
@@ -74,7 +74,7 @@ async def open_runner(
             launcher = await stack.enter_async_context(open_launcher(containment))
         if shell is None:
             shell = "bash" if shutil.which("bash", path=environment.get("PATH", os.defpath)) else "sh"
-        yield await stack.enter_async_context(
+        runner = await stack.enter_async_context(
             run_engine(
                 definitions,
                 launcher=launcher,
@@ -87,6 +87,8 @@ async def open_runner(
                 now=now,
             )
         )
+        with block:
+            yield runner
 
 
 def _lasting(path: Path) -> Path:

@@ -73,6 +73,13 @@ def test_form_in_the_environment(variables, env):
     assert variable_env(variables) == env
 
 
+def test_many_variables_leave_room_for_the_rest_of_the_environment():
+    env = variable_env({f"v{n:06}": "x" for n in range(90_000)})
+    assert 10_000 < len(env) < 30_000
+    assert list(env) == sorted(env)
+    assert sum(len(name) + len(value) + 10 for name, value in env.items()) <= 512 * 1024
+
+
 @given(st.dictionaries(text, values))
 def test_every_variable_makes_a_valid_environment_string(variables):
     for name, value in variable_env(variables).items():

@@ -156,3 +156,22 @@ def test_finished_jobs_leave_memory_and_are_found_in_the_store(one):
         assert list(await rig.runner.jobs()) == [view]
 
     simulate(one(), scenario)
+
+
+def test_a_job_that_was_canceled_before_it_could_not_be_saved_is_taken_out_of_sight(one):
+    journal = MemoryJournal()
+
+    async def scenario(rig):
+        running = await rig.schedule("p")
+        journal.hold = True
+        waiting = rig.runner.submit("p")
+        waiting.cancel()
+        journal.fail_adds = True
+        journal.hold = False
+        with pytest.raises(StoreError):
+            await waiting.saved()
+        assert list(rig.runner.live()) == [running.view()]
+        running.cancel()
+
+    transcript = simulate(one(), scenario, {"t": Act(FOREVER)}, journal=journal)
+    assert transcript.lines("p#2")[-1] == "0 p#2 removed (not_saved)"

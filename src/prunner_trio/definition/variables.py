@@ -16,6 +16,7 @@ RESERVED = "__jobID"
 """A name that prunner keeps for itself: templates find the job's id under it."""
 
 _LONGEST = 120 * 1024  # Linux refuses environment strings of 128 KiB and more
+_MOST = 512 * 1024  # for all of them: Linux gives arguments and environment 2 MiB together, and there is more in it
 _DEEPEST = 100
 _MOST_DIGITS = 4300  # Python writes and reads no longer ones, unless it is told to
 _TOO_LARGE = 10**_MOST_DIGITS
@@ -73,14 +74,17 @@ def variable_env(variables: Mapping[str, object]) -> dict[str, str]:
 
     Texts are given as they are, numbers with all their digits, booleans as `true` and `false`, null as the empty text,
     lists and objects as JSON. When two names become the same, the one that sorts first wins. A value too long for the
-    environment (120 KiB) is left out; templates still have it.
+    environment (120 KiB, or 512 KiB together with those that sort before it) is left out; templates still have it.
     """
     env: dict[str, str] = {}
+    room = _MOST
     for name in sorted(variables):
         key = ENV_PREFIX + _NOT_IN_NAMES.sub("_", name.upper())
         text = _env_text(variables[name])
-        if key not in env and len(key) + len(text.encode()) < _LONGEST:
+        size = len(key) + len(text.encode()) + 10  # an equals sign, a zero byte, and the kernel's pointer to it
+        if key not in env and size < min(_LONGEST, room):
             env[key] = text
+            room -= size
     return env
 
 

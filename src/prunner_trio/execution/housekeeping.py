@@ -105,10 +105,10 @@ class Housekeeping:
         job_ids = tuple(job_id for job_id in expired.job_ids if job_id not in self._live)
         if not job_ids:
             return
+        await self._output.remove(job_ids)  # first: once the jobs are gone, nobody knows of their logs
         await self._flush(job_ids)
         for job_id in job_ids:
             self._removed(job_id, pipeline)
-        await self._output.remove(job_ids)
         log.info("retention removed jobs", extra={"pipeline": pipeline, "count": len(job_ids)})
 
     async def _flush(self, removed: tuple[JobId, ...] = ()) -> None:

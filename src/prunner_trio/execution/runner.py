@@ -194,7 +194,9 @@ class Runner:
         self._leave_line(line, run.id)
         if replaced is not None:
             self._put_back(line, *replaced)
-        if not run.state.final:
+        if run.state.final:  # canceled meanwhile, so its end has been told; but the store will never have it
+            self._tell(EventKind.REMOVED, run.id, run.definition.name, "", run.state, StopReason.NOT_SAVED.value)
+        else:
             run.cancel_waiting(StopReason.NOT_SAVED, error=error, record=False)
         self._forget(run)
 
@@ -223,7 +225,8 @@ class Runner:
                 line.waiting.move_to_end(other)
 
     def _start(self, line: _Line, run: JobRun) -> None:
-        if self._closing():  # accepted for a slot just before the door closed: it waits on disk
+        # Accepted for a slot just before the door closed: it waits on disk. But not if it was canceled meanwhile.
+        if self._closing() and run.stop is None:
             line.slots.discard(run.id)
             line.waiting[run.id] = Waiting(run.id)
             line.waiting.move_to_end(run.id, last=False)
@@ -361,7 +364,8 @@ class Runner:
         line = self._lines[pipeline.name]
         return PipelineView(
             name=pipeline.name,
-            schedulable=schedulable(pipeline, line.waiting.values(), len(line.slots)),
+            schedulable=self._level is StopLevel.SERVE
+            and schedulable(pipeline, line.waiting.values(), len(line.slots)),
             running=any(self._runs[job_id].state is State.RUNNING for job_id in line.slots),
             waiting=len(line.waiting),
         )
@@ -433,9 +437,9 @@ class Runner:
                 line.definition = pipeline
             else:
                 self._lines[pipeline.name] = _Line(pipeline)
-        for name, line in list(self._lines.items()):
-            self._pump(line)
+        for name in list(self._lines):
             self._drop_unused_line(name)
+        self._notify()  # the alarm fills the slots: the caller's scope may be canceled, which says nothing of ours
         self._housekeeping.definitions_changed()
 
     def request_shutdown(self, level: StopLevel) -> None:
@@ -475,13 +479,14 @@ class Runner:
             last_number: the highest number that any job ever had.
         """
         self._number = last_number
-        with plain_errors():
+        with plain_errors() as block:
             async with trio.open_nursery() as services:
                 services.start_soon(self._alarm, name="alarm")
                 services.start_soon(self._housekeeping.run, name="retention")
                 try:
                     async with self._running_jobs():
-                        yield
+                        with block:
+                            yield
                 finally:  # only now: subscribers hear the end of the last job, callers whether theirs was saved
                     self._close()
                     services.cancel_scope.cancel()

@@ -16,7 +16,7 @@ class EventKind(StrEnum):
     JOB = "job"
     TASK = "task"
     REMOVED = "removed"
-    """Retention deleted a job."""
+    """A job is no longer known: retention deleted it, or it was canceled before it was saved and never will be."""
 
 
 @attrs.frozen
