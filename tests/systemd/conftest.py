@@ -43,7 +43,7 @@ NOT_NEEDED = (
 DEFINITIONS = """
 pipelines:
   quick: {tasks: {t: {script: [echo quick]}}}
-  who: {tasks: {t: {script: ["id -un; pwd; env | sort"]}}}
+  who: {tasks: {t: {script: ["id -u; pwd; env | sort"]}}}
   hold: {concurrency: 2, tasks: {t: {script: ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}}
   one: {tasks: {t: {script: ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}}
   obey: {tasks: {t: {script: ["echo begun; sleep 84.25"]}}}
@@ -57,9 +57,17 @@ pipelines:
     tasks:
       t:
         script:
-          - (setsid env -i sh -c '(trap "" INT TERM; exec sleep 84.25) & exec sleep 0.01' &)
-          - echo begun; sleep 84.25
+          - (setsid env -i PATH=/usr/bin:/bin sh hide.sh "$STATE_DIRECTORY/hidden" &)
+          - while [ ! -e "$STATE_DIRECTORY/hidden" ]; do sleep 0.02; done; echo begun; sleep 84.25
 """
+
+HIDE = """
+trap '' INT TERM
+echo $$ >"$1.new"
+mv "$1.new" "$1"
+exec sleep 84.25
+"""
+"""A process of a task that leaves its session, its parents and its environment, and ignores what can be ignored."""
 
 
 def wait_for(check: Callable[[], Any], what: str) -> Any:
@@ -93,9 +101,23 @@ class Service:
 
     name = "prunner-trio.service"
 
-    def install(self, *flags: str, owner: str = "prunner-trio", **options: str) -> None:
+    def install(self, *flags: str, **options: str) -> None:
         """Install the unit that the command prints, and a drop-in with `options`."""
-        shutil.chown(APP, owner, owner)
+        if "dynamic" in flags:
+            call("userdel", "prunner-trio", succeed=False)  # or systemd would take it
+            APP.chmod(0o777)
+        else:
+            call(
+                "useradd",
+                "--system",
+                "--home-dir",
+                STATE,
+                "--shell",
+                "/usr/sbin/nologin",
+                "prunner-trio",
+                succeed=False,
+            )
+            shutil.chown(APP, "prunner-trio", "prunner-trio")
         words = (PROGRAM, "systemd-unit", "--path", APP, *flags)
         (UNITS / self.name).write_text(call(*words).stdout)
         (UNITS / "prunner-trio.socket").write_text(call(*words, "--socket").stdout)
@@ -106,8 +128,8 @@ class Service:
         (folder / "test.conf").write_text(f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{lines}")
         self.ctl("daemon-reload")
 
-    def start(self, *flags: str, owner: str = "prunner-trio", **options: str) -> "Service":
-        self.install(*flags, owner=owner, **options)
+    def start(self, *flags: str, **options: str) -> "Service":
+        self.install(*flags, **options)
         self.ctl("start", self.name)
         return self
 
@@ -129,6 +151,11 @@ class Service:
             lambda: int(self.show("NRestarts")) >= times and self.show("ActiveState") == "active",
             f"restart {times}: {self.journal()}",
         )
+
+    def processes(self) -> list[int]:
+        """Return all processes in the service's control group and those below it."""
+        group = Path("/sys/fs/cgroup") / self.show("ControlGroup").lstrip("/")
+        return [int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text().split()]
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -213,7 +240,6 @@ def installation() -> None:
     if theirs != ours:
         pytest.skip(f"the packages of this environment are for Python {ours} and {SYSTEM_PYTHON} is {theirs}")
     make_installation()
-    call("useradd", "--system", "--home-dir", STATE, "--shell", "/usr/sbin/nologin", "prunner-trio")
 
 
 @pytest.fixture
@@ -221,6 +247,7 @@ def service(installation: None) -> Iterator[Service]:
     shutil.rmtree(APP, ignore_errors=True)
     APP.mkdir(parents=True)
     (APP / "pipelines.yml").write_text(DEFINITIONS)
+    (APP / "hide.sh").write_text(HIDE)
     one = Service()
     yield one
     one.remove()

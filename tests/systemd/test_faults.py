@@ -18,11 +18,6 @@ def wait_for(check: Any, what: str) -> Any:
     return value
 
 
-def processes(service: Service) -> list[int]:
-    group = Path("/sys/fs/cgroup") / service.show("ControlGroup").lstrip("/")
-    return [int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text().split()]
-
-
 def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
@@ -30,7 +25,7 @@ def alive(pids: list[int]) -> list[int]:
 def test_a_frozen_daemon_is_started_anew_and_its_jobs_have_a_true_end(service: Service) -> None:
     service.start(WatchdogSec="1")
     runs, waits = service.begun("obey"), service.schedule("obey")
-    before = processes(service)
+    before = service.processes()
     assert len(before) > 1
     service.freeze()
     service.restarted(1)
@@ -57,7 +52,7 @@ def test_a_daemon_that_has_a_lot_to_do_is_left_alone(service: Service) -> None:
 def test_after_sigkill_to_everybody_waiting_jobs_run_and_running_ones_are_canceled(service: Service) -> None:
     service.start()
     runs, waits = service.begun("one"), service.schedule("one")
-    before = processes(service)
+    before = service.processes()
     service.ctl("kill", "-s", "KILL", service.name)
     service.restarted(1)
     assert service.detail(runs)["canceled"]
@@ -71,7 +66,7 @@ def test_after_sigkill_to_the_daemon_alone_nothing_of_its_jobs_is_left(service: 
     service.start()
     service.begun("ignore")
     service.begun("hide")
-    before = processes(service)
+    before = service.processes()
     service.ctl("kill", "--kill-whom=main", "-s", "KILL", service.name)
     service.restarted(1)
     assert alive(before) == []
