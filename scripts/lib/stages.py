@@ -215,13 +215,10 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 
 def main() -> int:
     arguments, extra = parse()
-    chosen = [
-        stage
-        for stage in STAGES
-        if (stage.name in arguments.only if arguments.only else not stage.asked)
-        and not (arguments.fast and stage.name == "conformance")
-        or (arguments.systemd and stage.name == "systemd")
-    ]
+    names = set(arguments.only or (stage.name for stage in STAGES if not stage.asked))
+    names -= {"conformance"} if arguments.fast else set()
+    names |= {"systemd"} if arguments.systemd else set()
+    chosen = [stage for stage in STAGES if stage.name in names]
     results: list[Result] = []
     try:
         for stage in chosen:
