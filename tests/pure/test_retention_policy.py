@@ -2,7 +2,7 @@
 
 import pytest
 
-from prunner_trio.definition.pipeline import PipelineDef
+from prunner_trio.definition.pipeline import Definitions, PipelineDef
 from prunner_trio.policy import ORPHAN_GRACE, RetentionRule, next_look, retention_rule
 
 COUNT = PipelineDef("p", retention_count=3)
@@ -18,11 +18,20 @@ KEEP = PipelineDef("p")
         (COUNT, RetentionRule(keep=3)),
         (PERIOD, RetentionRule(created_before=940.0)),
         (BOTH, RetentionRule(keep=3, created_before=940.0)),
-        (None, RetentionRule(ended_before=1000.0 - ORPHAN_GRACE)),
     ],
 )
 def test_rule(pipeline, rule):
-    assert retention_rule(pipeline, 1000.0) == rule
+    assert retention_rule(Definitions.of(pipeline), "p", 1000.0) == rule
+
+
+def test_jobs_of_a_pipeline_that_is_gone_stay_for_a_day():
+    rule = retention_rule(Definitions.of(PipelineDef("other")), "p", 1e6)
+    assert rule == RetentionRule(ended_before=1e6 - ORPHAN_GRACE)
+    assert ORPHAN_GRACE == 86_400
+
+
+def test_without_any_pipeline_nothing_goes():
+    assert retention_rule(Definitions(), "p", 1e6) is None
 
 
 @pytest.mark.parametrize(

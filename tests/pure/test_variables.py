@@ -70,11 +70,19 @@ def test_what_no_task_could_be_given_is_refused(name):
     ],
 )  # fmt: skip
 def test_form_in_the_environment(variables, env):
-    assert variable_env(variables) == env
+    assert variable_env(variables).env == env
+
+
+def test_what_is_left_out_is_told():
+    found = variable_env({"A": 1, "a": 2, "long": "x" * 200_000})
+    assert found.left_out == (
+        "PRUNNER_VAR_A is the variable 'A': 'a' would have the same name",
+        "PRUNNER_VAR_LONG is not set: 200000 bytes are too long for the environment",
+    )
 
 
 def test_many_variables_leave_room_for_the_rest_of_the_environment():
-    env = variable_env({f"v{n:06}": "x" for n in range(90_000)})
+    env = variable_env({f"v{n:06}": "x" for n in range(90_000)}).env
     assert 10_000 < len(env) < 30_000
     assert list(env) == sorted(env)
     assert sum(len(name) + len(value) + 10 for name, value in env.items()) <= 512 * 1024
@@ -82,7 +90,7 @@ def test_many_variables_leave_room_for_the_rest_of_the_environment():
 
 @given(st.dictionaries(text, values))
 def test_every_variable_makes_a_valid_environment_string(variables):
-    for name, value in variable_env(variables).items():
+    for name, value in variable_env(variables).env.items():
         assert name.startswith("PRUNNER_VAR_")
         assert "=" not in name
         assert "\0" not in name + value

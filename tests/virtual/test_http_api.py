@@ -375,7 +375,11 @@ REFUSED: list[tuple[Exception, int, str]] = [
     ),
     (InvalidVariable("a=b", "has a bad name"), 400, "Error scheduling pipeline: variable 'a=b' has a bad name"),
     (ShuttingDown(), 503, "Server is shutting down"),
-    (StoreError("disk full"), 503, "Error scheduling pipeline: the job could not be saved: disk full"),
+    (
+        StoreError("the job could not be saved: disk full"),
+        503,
+        "Error scheduling pipeline: the job could not be saved: disk full",
+    ),
 ]
 
 

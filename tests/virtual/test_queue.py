@@ -193,6 +193,17 @@ def test_variables_reach_templates_and_the_environment(one):
     simulate(one(task={"script": ("say {{quote .name}} {{.count}}",)}), scenario)
 
 
+def test_a_variable_that_the_environment_cannot_hold_is_told_in_the_log_of_the_task(one):
+    async def scenario(rig):
+        job = await rig.schedule("p", long="x" * 200_000)
+        await job.wait()
+        assert "PRUNNER_VAR_LONG" not in rig.launcher.launches[0].env
+        said = await rig.output.read(job.id, "t", "stderr", 0, 1000)
+        assert said == (b"prunner-trio: PRUNNER_VAR_LONG is not set: 200000 bytes are too long for the environment\n")
+
+    simulate(one(), scenario)
+
+
 def test_an_accepted_job_keeps_its_definition_and_new_jobs_get_the_new_one(one, task):
     async def scenario(rig):
         old = [await rig.schedule("p"), await rig.schedule("p")]

@@ -56,7 +56,7 @@ def test_without_a_rule_everything_stays(one):
     simulate(one(), scenario, time_limit=1e7)
 
 
-def test_jobs_of_a_pipeline_that_is_gone_go_a_minute_after_their_end(one):
+def test_jobs_of_a_pipeline_that_is_gone_go_a_day_after_their_end(one):
     journal = MemoryJournal()
 
     async def before(rig):
@@ -65,9 +65,14 @@ def test_jobs_of_a_pipeline_that_is_gone_go_a_minute_after_their_end(one):
     simulate(one(), before, journal=journal)
 
     async def after(rig):
-        await rig.at(30)
+        await rig.at(80_000)
         assert len(await rig.runner.jobs()) == 1
-        await rig.at(125)
+        await rig.at(200_000)
         assert await rig.runner.jobs() == []
 
+    async def with_nothing_defined(rig):
+        await rig.at(7 * 86_400)
+        assert len(await rig.runner.jobs()) == 1
+
+    simulate(Definitions(), with_nothing_defined, journal=journal)
     simulate(Definitions.of(PipelineDef("q")), after, journal=journal)

@@ -5,9 +5,11 @@ import math
 import re
 from collections.abc import Mapping
 
+import attrs
+
 from prunner_trio.errors import InvalidVariable
 
-__all__ = ["ENV_PREFIX", "RESERVED", "checked_variables", "variable_env"]
+__all__ = ["ENV_PREFIX", "RESERVED", "VariableEnv", "checked_variables", "variable_env"]
 
 ENV_PREFIX = "PRUNNER_VAR_"
 """Every variable is given to each task as an environment variable with this prefix."""
@@ -69,23 +71,43 @@ def _text(name: str, text: object) -> str:
     return text
 
 
-def variable_env(variables: Mapping[str, object]) -> dict[str, str]:
-    """Return the variables as environment variables: `my-key` becomes `PRUNNER_VAR_MY_KEY`.
+@attrs.frozen
+class VariableEnv:
+    """The variables of a job as environment variables.
 
-    Texts are given as they are, numbers with all their digits, booleans as `true` and `false`, null as the empty text,
-    lists and objects as JSON. When two names become the same, the one that sorts first wins. A value too long for the
-    environment (120 KiB, or 512 KiB together with those that sort before it) is left out; templates still have it.
+    Attributes:
+        env: `my-key` becomes `PRUNNER_VAR_MY_KEY`.
+        left_out: what is not there, and why, as one sentence each.
+    """
+
+    env: Mapping[str, str] = attrs.field(repr=False)
+    left_out: tuple[str, ...] = ()
+
+
+def variable_env(variables: Mapping[str, object]) -> VariableEnv:
+    """Return the variables as environment variables.
+
+    A name is written in capitals, and everything in it but ASCII letters and digits becomes `_`. Texts are given as
+    they are, numbers with all their digits, booleans as `true` and `false`, null as the empty text, lists and objects
+    as JSON. When two names become the same, the one that sorts first wins. A value too long for the environment
+    (120 KiB, or 512 KiB together with those that sort before it) is left out; templates still have it.
     """
     env: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    left_out: list[str] = []
     room = _MOST
     for name in sorted(variables):
         key = ENV_PREFIX + _NOT_IN_NAMES.sub("_", name.upper())
         text = _env_text(variables[name])
         size = len(key) + len(text.encode()) + 10  # an equals sign, a zero byte, and the kernel's pointer to it
-        if key not in env and size < min(_LONGEST, room):
-            env[key] = text
+        if key in env:
+            left_out.append(f"{key} is the variable {owner[key]!r}: {name!r} would have the same name")
+        elif size >= min(_LONGEST, room):
+            left_out.append(f"{key} is not set: {len(text.encode())} bytes are too long for the environment")
+        else:
+            env[key], owner[key] = text, name
             room -= size
-    return env
+    return VariableEnv(env, tuple(left_out))
 
 
 def _env_text(value: object) -> str:

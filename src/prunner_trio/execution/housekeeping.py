@@ -44,7 +44,7 @@ class Housekeeping:
 
     def job_ended(self, pipeline: str) -> None:
         """Note that a job of this pipeline has become final."""
-        if retention_rule(self._definitions().get(pipeline), self._now()) is not None:
+        if retention_rule(self._definitions(), pipeline, self._now()) is not None:
             self._look_at.add(pipeline)
             self._work.set()
 
@@ -89,11 +89,11 @@ class Housekeeping:
 
     async def _look(self, pipeline: str) -> None:
         self._due.pop(pipeline, None)
-        if retention_rule(self._definitions().get(pipeline), self._now()) is None:
+        if retention_rule(self._definitions(), pipeline, self._now()) is None:
             return
         await self._flush()
         definition, now = self._definitions().get(pipeline), self._now()
-        rule = retention_rule(definition, now)
+        rule = retention_rule(self._definitions(), pipeline, now)
         if rule is None:
             return
         expired = await self._journal.expired(
@@ -109,7 +109,11 @@ class Housekeeping:
         await self._flush(job_ids)
         for job_id in job_ids:
             self._removed(job_id, pipeline)
-        log.info("retention removed jobs", extra={"pipeline": pipeline, "count": len(job_ids)})
+        facts = {"pipeline": pipeline, "count": len(job_ids)}
+        if definition is None:
+            log.warning("removed the jobs of a pipeline that is no longer defined", extra=facts)
+        else:
+            log.info("retention removed jobs", extra=facts)
 
     async def _flush(self, removed: tuple[JobId, ...] = ()) -> None:
         """Remove jobs. Also of use with none: a job that was canceled while it waited counts once that is on disk."""

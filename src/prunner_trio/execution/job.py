@@ -7,6 +7,7 @@ the tasks.
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -62,6 +63,7 @@ class Services:
         env: the environment that tasks start from.
         cwd: the directory in which scripts run.
         shell: for tasks whose definition names none.
+        room: to be entered for as long as a task runs; may make it wait.
     """
 
     launcher: Launcher
@@ -75,6 +77,7 @@ class Services:
     shell: str
     kill_timeout: float
     reap_timeout: float
+    room: AbstractAsyncContextManager[object]
 
 
 @attrs.define(eq=False)
@@ -170,10 +173,11 @@ class JobRun:
         for task in self._tasks:
             self._move_task(task, Move.CANCEL, f"stopped: {reason.value}", record=False)
         self._decided = True
-        self._set_head(error=error, ended=at)
+        self._set_head(error=error)
         if record:
-            self._record(JobChanged(attrs.evolve(self._head, state=next_state(JOB_MOVES, self.state, Move.CANCEL))))
-        self._settle(Move.CANCEL)
+            final = next_state(JOB_MOVES, self.state, Move.CANCEL)
+            self._record(JobChanged(attrs.evolve(self._head, state=final, ended=at)))
+        self._settle(Move.CANCEL, at)
 
     def as_evicted(self, at: float) -> JobView:
         """Return the job as it will be when a newer one has taken its place."""
@@ -212,14 +216,15 @@ class JobRun:
 
     async def _finish(self, outcome: Move) -> None:
         self._decided = True
-        self._set_head(ended=self._services.now())
-        ticket = self._record(JobChanged(attrs.evolve(self._head, state=next_state(JOB_MOVES, self.state, outcome))))
+        final = next_state(JOB_MOVES, self.state, outcome)
+        ended = self._services.now()  # shown together with the final state, and not before
+        ticket = self._record(JobChanged(attrs.evolve(self._head, state=final, ended=ended)))
         try:
             await self._services.journal.committed(ticket)
         except StoreError as exc:
             log.error("the end of a job could not be saved: %s", exc, extra={"job": self.id})
         finally:
-            self._settle(outcome)
+            self._settle(outcome, ended)
 
     async def _run_tasks(self) -> None:
         with self._scope:
@@ -247,11 +252,12 @@ class JobRun:
                     reason = f"needs {blocker.spec.name!r}, which is {blocker.view.state.value}"
                     self._move_task(task, Move.CANCEL, reason)
                     return
-                await trio.lowlevel.checkpoint_if_cancelled()  # a stop between two tasks wins
-                self._move_task(task, Move.START)
-                if task.spec.timeout is not None:
-                    task.scope.deadline = trio.current_time() + task.spec.timeout
-                await self._attempt(task, self._head.variables)
+                async with self._services.room:
+                    await trio.lowlevel.checkpoint_if_cancelled()  # a stop between two tasks wins
+                    self._move_task(task, Move.START)
+                    if task.spec.timeout is not None:
+                        task.scope.deadline = trio.current_time() + task.spec.timeout
+                    await self._attempt(task, self._head.variables)
             if task.scope.cancelled_caught:
                 self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout:g}s", -1)
             if task.view.failed and not self.definition.continue_running_tasks_after_failure:
@@ -292,6 +298,8 @@ class JobRun:
             return 0, plan.broken
         output = services.output.open(self.id, task.spec.name)
         try:
+            for note in plan.notes:
+                output.write(Stream.STDERR, f"prunner-trio: {note}\n".encode())
             proc = await services.launcher.launch(plan.command, plan.env, output)
             orphans = task.spec.orphans or self.definition.orphans or Orphans.KILL
             policy = self._stop_policy(task.spec)
@@ -317,10 +325,11 @@ class JobRun:
         self._tasks.append(task)
         with self._scope, task.scope:
             variables = {**self._head.variables, **await self._failure_variables(failure)}
-            self._move_task(task, Move.START)
-            if handler.timeout is not None:
-                task.scope.deadline = trio.current_time() + handler.timeout
-            await self._attempt(task, variables)
+            async with self._services.room:
+                self._move_task(task, Move.START)
+                if handler.timeout is not None:
+                    task.scope.deadline = trio.current_time() + handler.timeout
+                await self._attempt(task, variables)
         if task.scope.cancelled_caught and task.view.state is State.RUNNING:
             self._move_task(task, Move.FAIL, f"timed out after {handler.timeout or 0:g}s", -1)
         self._cancel_unless_final(task)
@@ -348,9 +357,9 @@ class JobRun:
         self._changed(EventKind.JOB, "", self.state, "")
         log.info("job started", extra={"job": self.id, "pipeline": self.definition.name})
 
-    def _settle(self, move: Move) -> None:
+    def _settle(self, move: Move, ended: float) -> None:
         """Make the end of the job visible: the last thing that happens to it."""
-        self._set_head(state=next_state(JOB_MOVES, self.state, move))
+        self._set_head(state=next_state(JOB_MOVES, self.state, move), ended=ended)
         reason = self.stop.reason.value if self.stop and self.state is State.CANCELED else self._head.error
         self._changed(EventKind.JOB, "", self.state, reason)
         self.finished.set()

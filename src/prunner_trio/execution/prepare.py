@@ -25,11 +25,13 @@ class Plan:
         command: None if there is nothing to execute.
         env: the whole environment of the processes.
         broken: why the script ends early although its commands succeed (a template error); empty if it does not.
+        notes: what the task's stderr is to say first: variables that its environment cannot hold.
     """
 
     command: Command | None
     env: Mapping[str, str] = attrs.field(repr=False)
     broken: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -65,6 +67,7 @@ def prepare(
     text = compile_script(
         entries, shell=task.shell or pipeline.shell or default_shell, keep_going=task.allow_failure, cwd=cwd
     )
+    given = variable_env(variables)
     env = {
         **base_env,
         **pipeline.env,
@@ -73,10 +76,10 @@ def prepare(
         "ARGS": "",
         "PRUNNER_JOB_ID": job_id,
         "PRUNNER_PIPELINE": pipeline.name,
-        **variable_env(variables),
+        **given.env,
         **task.env,
     }
     command = Command(text.argv, cwd, text.script, entries=tuple(entries)) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
         command = Command(text.simple, cwd, fallback=command, entries=tuple(entries))
-    return Plan(command, env, broken)
+    return Plan(command, env, broken, given.left_out)

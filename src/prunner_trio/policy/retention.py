@@ -2,12 +2,12 @@
 
 import attrs
 
-from prunner_trio.definition.pipeline import PipelineDef
+from prunner_trio.definition.pipeline import Definitions, PipelineDef
 
 __all__ = ["ORPHAN_GRACE", "RetentionRule", "next_look", "retention_rule"]
 
-ORPHAN_GRACE = 60.0
-"""Seconds for which a finished job outlives a pipeline that is no longer defined, so that its end can still be seen."""
+ORPHAN_GRACE = 24 * 3600.0
+"""Seconds since its end for which a job of a pipeline that is no longer defined stays."""
 
 
 @attrs.frozen
@@ -25,14 +25,15 @@ class RetentionRule:
     ended_before: float | None = None
 
 
-def retention_rule(pipeline: PipelineDef | None, now: float) -> RetentionRule | None:
+def retention_rule(definitions: Definitions, name: str, now: float) -> RetentionRule | None:
     """Return the rule for a pipeline, None if all its jobs stay.
 
-    Args:
-        pipeline: None for one that is no longer defined; its finished jobs go, as in prunner.
+    Finished jobs of a pipeline that is no longer defined go, as in prunner, though not in the moment it vanishes. If no
+    pipeline at all is defined, a wrong path or pattern is more likely than the wish to forget everything.
     """
+    pipeline = definitions.get(name)
     if pipeline is None:
-        return RetentionRule(ended_before=now - ORPHAN_GRACE)
+        return RetentionRule(ended_before=now - ORPHAN_GRACE) if len(definitions) else None
     if pipeline.retention_count <= 0 and pipeline.retention_period <= 0:
         return None
     return RetentionRule(

@@ -137,7 +137,7 @@ class Api:
         except (QueueFull, QueueDisabled, InvalidVariable) as exc:
             return error(400, f"Error scheduling pipeline: {exc}")
         except StoreError as exc:
-            return error(503, f"Error scheduling pipeline: the job could not be saved: {exc}")
+            return error(503, f"Error scheduling pipeline: {exc}")
         return json_answer(b'{"jobId":"%s"}\n' % job.id.encode(), status=202)
 
     async def _detail(self, request: Request, user: str) -> Answer:
