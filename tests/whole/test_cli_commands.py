@@ -231,6 +231,17 @@ def test_a_reader_that_leaves_is_no_reason_for_a_traceback(tmp_path: Path) -> No
     assert (done.stdout, done.stderr) == ("{", "")
 
 
+@pytest.mark.parametrize("command", ["schema", "token --jwt-secret 0123456789abcdef", "validate", "version", "--help"])
+def test_an_output_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path, command: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"'{PROGRAM}' {command} >/dev/full"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith("the output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
 def test_the_document_names_every_flag_variable_default_and_command() -> None:
     document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
     flags = [*PROGRAM_TABLE.flags, *(flag for command in PROGRAM_TABLE.commands for flag in command.flags)]

@@ -23,17 +23,26 @@ def main(argv: Sequence[str]) -> int:
         print(f"{name}: {exc.message}{f' ({exc.hint})' if exc.hint else ''}", file=sys.stderr)
         print(f"{name} --help shows all flags and commands", file=sys.stderr)
         return 1
-    if parsed.help:
-        text = program_help(PROGRAM, name) if parsed.command is None else command_help(PROGRAM, parsed.command, name)
-        sys.stdout.write(text)
-        return 0
     try:
-        return _command(parsed)(parsed)
+        status = _run(parsed, name)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as exc:  # what a command reads or writes besides its output, it has dealt with itself
+        if not isinstance(exc, BrokenPipeError):
+            print(f"{name}: the output cannot be written: {exc.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # spare the interpreter's last flush
         return 1
+    return status
+
+
+def _run(parsed: Parsed, name: str) -> int:
+    if not parsed.help:
+        return _command(parsed)(parsed)
+    command = parsed.command
+    sys.stdout.write(program_help(PROGRAM, name) if command is None else command_help(PROGRAM, command, name))
+    return 0
 
 
 def _called_as(program: str) -> str:
