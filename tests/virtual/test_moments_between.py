@@ -267,3 +267,14 @@ def test_retention_removes_a_job_only_after_its_final_event(one):
         "p#1"
     )
     assert lines[-2:] == ["11 p#1 done", "12 p#1 removed (retention)"]
+
+
+def test_a_task_that_the_time_out_of_its_job_stops_says_so_also_after_another_failure(task):
+    pipeline = PipelineDef("p", (task("bad"), task("slow")), timeout=3.0, continue_running_tasks_after_failure=True)
+
+    async def scenario(rig):
+        view = await (await rig.schedule("p")).wait()
+        assert view.error == "exit status 2"
+        assert view.task("slow").reason == "timed out after 3s"
+
+    simulate(pipeline, scenario, {"bad": Act(1, exit_code=2), "slow": Act(FOREVER)})

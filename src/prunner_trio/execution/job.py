@@ -395,7 +395,7 @@ class JobRun:
         running = task.view.state is State.RUNNING
         reason = f"stopped: {self.stop.reason.value}"
         if running and self.stop.reason is StopReason.TIMEOUT:
-            self._move_task(task, Move.FAIL, self._head.error, -1)
+            self._move_task(task, Move.FAIL, f"timed out after {self.definition.timeout or 0:g}s", -1)
         else:
             self._move_task(task, Move.CANCEL, reason, -1 if running else 0)
 
