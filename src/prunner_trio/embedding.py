@@ -63,6 +63,7 @@ async def open_runner(
     environment = dict(os.environ if env is None else env)
     directory = str(_lasting(cwd or Path.cwd()))
     data = None if data is None else _lasting(data)
+    most_tasks = None
     async with AsyncExitStack() as stack:
         block = stack.enter_context(plain_errors())  # the launcher may have a nursery too
         if journal is None:
@@ -71,7 +72,8 @@ async def open_runner(
             root = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prunner-trio-")))
             output = FileOutputStore(root)
         if launcher is None:
-            launcher = await stack.enter_async_context(open_launcher(containment))
+            launcher = posix = await stack.enter_async_context(open_launcher(containment))
+            most_tasks = posix.most_tasks
         if shell is None:
             shell = "bash" if shutil.which("bash", path=environment.get("PATH", os.defpath)) else "sh"
         runner = await stack.enter_async_context(
@@ -84,6 +86,7 @@ async def open_runner(
                 cwd=directory,
                 shell=shell,
                 kill_timeout=kill_timeout,
+                most_tasks=most_tasks,
                 now=now,
             )
         )

@@ -106,6 +106,7 @@ class _Foreground:
                 env=self.world.env,
                 cwd=self.world.cwd,
                 shell=self.world.shell,
+                most_tasks=launcher.most_tasks,
             ) as runner,
             runner.subscribe() as events,
         ):

@@ -186,6 +186,7 @@ class _Daemon:
                         env=world.env,
                         cwd=world.cwd,
                         shell=world.shell,
+                        most_tasks=launcher.most_tasks,
                     )
                 )
                 status = await self._serve(runner, sockets, secret)

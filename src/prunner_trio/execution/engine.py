@@ -4,9 +4,10 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import attrs
+import trio
 
 from prunner_trio.definition.pipeline import Definitions
 from prunner_trio.execution.job import JobRun, Services
@@ -41,6 +42,7 @@ async def run_engine(
     shell: str = "sh",
     kill_timeout: float = 2.0,
     reap_timeout: float = REAP_TIMEOUT,
+    most_tasks: int | None = None,
     now: Callable[[], float] = time.time,
     new_id: Callable[[], JobId] = new_job_id,
 ) -> AsyncIterator[Runner]:
@@ -56,6 +58,7 @@ async def run_engine(
         shell: runs scripts for which the definitions name no other.
         kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
         reap_timeout: seconds from SIGKILL until processes count as survivors.
+        most_tasks: how many tasks may run at once; the next ones stay `waiting` until one is over. None: no limit.
         now: wall time in seconds since the epoch.
         new_id: makes job ids.
     """
@@ -71,6 +74,7 @@ async def run_engine(
         shell=shell,
         kill_timeout=kill_timeout,
         reap_timeout=reap_timeout,
+        room=nullcontext() if most_tasks is None else trio.CapacityLimiter(most_tasks),
     )
     runner = Runner(definitions, services, new_id)
     last_number = await journal.last_number()

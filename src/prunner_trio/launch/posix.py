@@ -36,6 +36,8 @@ _TRY_FALLBACK = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOT
 _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _MOST_DESCRIPTORS = 65536
+_DESCRIPTORS_PER_TASK = 6
+"""Two log files, the process, its script, and two more while it starts or while its output is cut."""
 _FAREWELL = 2.0
 
 
@@ -114,6 +116,13 @@ class PosixLauncher:
     def __attrs_post_init__(self) -> None:
         if stat(os.getpid()) is None:
             raise RuntimeError("/proc is not mounted: the processes of a task could not be found")
+
+    @property
+    def most_tasks(self) -> int:
+        """How many tasks may run at once so that descriptors are left for all else that this process does."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft = _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+        return max(1, (soft - max(64, soft // 4)) // _DESCRIPTORS_PER_TASK)
 
     async def launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         """Start a command in a process group of its own.

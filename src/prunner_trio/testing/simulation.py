@@ -59,6 +59,7 @@ async def open_rig(
     journal: MemoryJournal | None = None,
     env: Mapping[str, str] | None = None,
     kill_timeout: float = 2.0,
+    most_tasks: int | None = None,
 ) -> AsyncIterator[Rig]:
     """Open a runner on paper inside a Trio program that runs on a `MockClock`.
 
@@ -67,6 +68,7 @@ async def open_rig(
         journal: the store of an earlier rig, to try a restart.
         env: the environment that tasks start from.
         kill_timeout: see `run_engine`.
+        most_tasks: see `run_engine`.
     """
     transcript, started = Transcript(), trio.current_time()
     journal = journal if journal is not None else MemoryJournal()
@@ -103,6 +105,7 @@ async def open_rig(
             env=env or {},
             cwd="/",
             kill_timeout=kill_timeout,
+            most_tasks=most_tasks,
             now=lambda: EPOCH + trio.current_time() - started,
             new_id=new_id,
         ) as runner:
@@ -119,6 +122,7 @@ def simulate(
     journal: MemoryJournal | None = None,
     env: Mapping[str, str] | None = None,
     kill_timeout: float = 2.0,
+    most_tasks: int | None = None,
     time_limit: float = 1_000_000.0,
 ) -> Transcript:
     """Run `scenario(rig)` to its end, let the running jobs finish, and return what happened.
@@ -138,7 +142,9 @@ def simulate(
 
     async def main() -> Transcript:
         with trio.fail_after(time_limit):
-            async with open_rig(known, acts, journal=journal, env=env, kill_timeout=kill_timeout) as rig:
+            async with open_rig(
+                known, acts, journal=journal, env=env, kill_timeout=kill_timeout, most_tasks=most_tasks
+            ) as rig:
                 await scenario(rig)
         if rig.launcher.open:
             raise AssertionError(f"{len(rig.launcher.open)} process trees were never closed")
