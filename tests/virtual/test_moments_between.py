@@ -278,3 +278,15 @@ def test_a_task_that_the_time_out_of_its_job_stops_says_so_also_after_another_fa
         assert view.task("slow").reason == "timed out after 3s"
 
     simulate(pipeline, scenario, {"bad": Act(1, exit_code=2), "slow": Act(FOREVER)})
+
+
+def test_a_new_job_does_not_take_the_slot_that_a_reload_has_made_for_one_that_waits(one):
+    async def scenario(rig):
+        jobs = [await rig.schedule("p") for _ in range(2)]
+        rig.runner.replace_definitions(Definitions.of(one(concurrency=2)))
+        jobs.append(rig.runner.submit("p"))
+        for job in jobs:
+            await job.wait()
+
+    transcript = simulate(one(), scenario, {"t": Act(10)})
+    assert [transcript.when(f"p#{n}", "running") for n in (1, 2, 3)] == [0, 0, 10]

@@ -113,7 +113,7 @@ class Runner:
         clock = trio.current_time()
         job_id = self._new_id()
         new = Waiting(job_id, clock + definition.start_delay if definition.start_delay > 0 else 0.0, partition)
-        admission = admit(definition, line.waiting.values(), len(line.slots), new, clock)
+        admission = admit(definition, line.waiting.values(), self._taken(line), new, clock)
         evicted = self._runs[admission.evict] if admission.evict is not None else None
         if evicted is not None:
             place = line.waiting.pop(evicted.id)
@@ -261,6 +261,12 @@ class Runner:
             else:
                 self._start(line, self._runs[job_id])
 
+    def _taken(self, line: _Line) -> int:
+        """Count the slots that nobody new can have: those in use, and those of jobs that are about to start."""
+        held = len(line.slots)
+        due = startable(line.definition.concurrency, line.waiting.values(), held, trio.current_time())
+        return held + len(due)
+
     def _closing(self) -> bool:
         """Whether nothing may start any more: the runner was told to end, or whoever runs it is being canceled."""
         return self._level > StopLevel.SERVE or trio.current_effective_deadline() == float("-inf")
@@ -365,7 +371,7 @@ class Runner:
         return PipelineView(
             name=pipeline.name,
             schedulable=self._level is StopLevel.SERVE
-            and schedulable(pipeline, line.waiting.values(), len(line.slots)),
+            and schedulable(pipeline, line.waiting.values(), self._taken(line)),
             running=any(self._runs[job_id].state is State.RUNNING for job_id in line.slots),
             waiting=len(line.waiting),
         )
