@@ -1,5 +1,6 @@
 """The texts of unit files for systemd: what they must say for this daemon, with the reason beside each line. Pure."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -17,6 +18,7 @@ KILL_TIMEOUT = 2.0
 
 WATCHDOG_SECONDS = 30
 START_SECONDS = 300
+STRAYS_SECONDS = 2.0
 
 DYNAMIC = "dynamic"
 """As a user: one that systemd makes up for the service."""
@@ -80,6 +82,8 @@ class Installation:
         for text in (*texts, *self.flags.values()):
             if text is not None and not text.isprintable():
                 raise ValueError(f"{text!r} has a character that no unit file can hold")
+        if self.path.endswith(("\\", " ")):  # WorkingDirectory= knows no quotes
+            raise ValueError(f"{self.path!r} has an end that no unit file can hold")
 
 
 def longest_kill_timeout(definitions: Definitions) -> float:
@@ -95,12 +99,12 @@ def longest_kill_timeout(definitions: Definitions) -> float:
 def stop_seconds(kill_timeout: float) -> int:
     """Return how long a stop may take at worst; a service manager must not lose its patience before.
 
-    That is the time for the processes, for them to disappear, for the last changes on a slow disk, for open requests,
-    for the server's own end, and for the store to be closed.
+    That is the time for the processes of tasks and for them to disappear, for the last changes on a slow disk, for open
+    requests, for the server's own end, for the store to be closed, and for processes that no task owns.
     """
     http = 2 * HttpLimits().drain
     store = SAVE_TIMEOUT + FLUSH_TIMEOUT + 2 * CLOSE_TIMEOUT
-    return int(kill_timeout + REAP_TIMEOUT + http + store) + 2
+    return math.ceil(kill_timeout + REAP_TIMEOUT + http + store + STRAYS_SECONDS)
 
 
 def service_unit(installation: Installation) -> str:
