@@ -290,3 +290,20 @@ def test_a_new_job_does_not_take_the_slot_that_a_reload_has_made_for_one_that_wa
 
     transcript = simulate(one(), scenario, {"t": Act(10)})
     assert [transcript.when(f"p#{n}", "running") for n in (1, 2, 3)] == [0, 0, 10]
+
+
+def test_a_reload_in_the_first_moment_of_a_runner_fills_the_slots_that_it_makes(one):
+    journal = MemoryJournal()
+
+    async def leave_two(rig):
+        for _ in range(3):
+            await rig.schedule("p")
+        rig.runner.request_shutdown(StopLevel.CANCEL)
+
+    async def take_up(rig):
+        rig.runner.replace_definitions(Definitions.of(one(concurrency=2)))
+        await rig.at(20)
+
+    simulate(one(), leave_two, {"t": Act(FOREVER)}, journal=journal)
+    transcript = simulate(one(), take_up, {"t": Act(10)}, journal=journal)
+    assert [transcript.when(f"p#{n}", "running") for n in (2, 3)] == [0, 0]

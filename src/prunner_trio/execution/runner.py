@@ -293,15 +293,15 @@ class Runner:
         self._changed = trio.Event()
 
     async def _alarm(self) -> None:
-        """Wake the lines whose delayed jobs become due."""
+        """Wake the lines whose delayed jobs become due, and those whose slots a reload has changed."""
         while True:
-            changed, now = self._changed, trio.current_time()
+            changed, now = self._changed, trio.current_time()  # before the look: what comes after it is not missed
+            for line in list(self._lines.values()):
+                self._pump(line)
             delayed = (next_wakeup(line.waiting.values(), now) for line in self._lines.values() if line.waiting)
             deadline = min((due for due in delayed if due is not None), default=float("inf"))
             with trio.move_on_at(deadline):
                 await changed.wait()
-            for line in list(self._lines.values()):
-                self._pump(line)
 
     # ------------------------------------------------------------------------------------------------------ looking
 
