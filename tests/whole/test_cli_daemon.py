@@ -295,8 +295,51 @@ def test_a_service_manager_is_told_when_all_is_ready_and_when_the_end_begins(dae
         assert manager.recv(4096).startswith(b"READY=1\nSTATUS=listening on 127.0.0.1:")
         assert "NOTIFY_SOCKET" not in daemon.output(daemon.run("environment"))
         daemon.send(signal.SIGTERM)
-        assert manager.recv(4096).startswith(b"STOPPING=1\n")
+        said = [manager.recv(4096)]
+        while not said[-1].startswith(b"STOPPING=1\n"):
+            said.append(manager.recv(4096))
+        assert set(said[:-1]) <= {b"STATUS=1 running, 0 waiting", b"STATUS=0 running, 0 waiting"}
         assert daemon.exit_status() == 0
+
+
+def test_a_service_manager_hears_of_an_end_when_a_drain_is_over(daemon: Daemon) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(daemon.folder / "notify"))
+        manager.settimeout(PATIENCE)
+        daemon.start(NOTIFY_SOCKET=str(daemon.folder / "notify"))
+        daemon.begun("hold")
+        daemon.send(signal.SIGINT)
+        while (said := manager.recv(4096)) != b"STATUS=draining, 1 running, 0 waiting":
+            assert not said.startswith(b"STOPPING")
+        (daemon.folder / "go").touch()
+        while not (said := manager.recv(4096)).startswith(b"STOPPING=1\n"):
+            pass
+        assert daemon.exit_status() == 0
+
+
+def test_a_reload_is_told_with_its_time_and_its_end(daemon: Daemon) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(daemon.folder / "notify"))
+        manager.settimeout(PATIENCE)
+        daemon.start(NOTIFY_SOCKET=str(daemon.folder / "notify"))
+        assert manager.recv(4096).startswith(b"READY=1\n")
+        before = time.monotonic_ns() // 1000
+        daemon.send(signal.SIGHUP)
+        reloading, _, stamp = manager.recv(4096).partition(b"\nMONOTONIC_USEC=")
+        assert reloading == b"RELOADING=1"
+        assert before <= int(stamp) <= time.monotonic_ns() // 1000
+        assert manager.recv(4096) == b"READY=1\nSTATUS=0 running, 0 waiting"
+
+
+def test_signs_of_life_come_at_half_of_the_time_that_is_allowed(daemon: Daemon) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(daemon.folder / "notify"))
+        manager.settimeout(PATIENCE)
+        daemon.start(NOTIFY_SOCKET=str(daemon.folder / "notify"), WATCHDOG_USEC="200000")
+        signs = 0
+        while signs < 5:
+            signs += manager.recv(4096) == b"WATCHDOG=1"
+        assert "WATCHDOG" not in daemon.output(daemon.run("environment"))
 
 
 def test_a_manager_that_does_not_listen_is_no_problem(daemon: Daemon) -> None:
