@@ -201,7 +201,10 @@ def test_the_help_names_every_flag_with_its_variable_and_default() -> None:
 def test_the_help_uses_the_name_by_which_the_program_was_called() -> None:
     assert program_help(PROGRAM, "prunner").startswith("prunner: ")
     for command in PROGRAM.commands:
-        assert "prunner-trio" not in command_help(PROGRAM, command, "prunner")
+        text = command_help(PROGRAM, command, "prunner")
+        for other_thing in ("/var/lib/prunner-trio", "(default prunner-trio)"):  # a directory and a user of that name
+            text = text.replace(other_thing, "")
+        assert "prunner-trio" not in text
 
 
 @pytest.mark.parametrize("command", PROGRAM.commands, ids=lambda command: command.name)

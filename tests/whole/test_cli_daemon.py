@@ -400,3 +400,12 @@ def test_jobs_can_be_exported_while_the_daemon_runs(daemon: Daemon) -> None:
     assert json.loads(exported.read_text())["Jobs"][0]["ID"] == job
     assert exported.stat().st_mode & 0o077 == 0
     assert daemon.run("quick")
+
+
+@pytest.mark.parametrize("flags", [["--address", "nope"], ["--path", "not-there"], ["--pattern", "broken.yml"]])
+def test_a_start_that_fails_early_leaves_nothing_behind(tmp_path: Path, flags: list[str]) -> None:
+    (tmp_path / "broken.yml").write_text("pipelines: [")
+    done = subprocess.run([PROGRAM, *flags], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "level=fatal" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.yml"]

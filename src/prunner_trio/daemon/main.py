@@ -163,19 +163,21 @@ class _Daemon:
                 passed = inherited_sockets(self.environ)
             with _or_cannot_start("cannot use the working directory"):
                 world = look_around(self.environ, settings.env_files)
-            secret = find_secret(settings.jwt_secret, settings.config)
             definitions = await trio.to_thread.run_sync(
                 load_definitions, settings.pattern, Path(settings.path), abandon_on_cancel=True
             )
             log.info("loaded definitions", extra={"pipelines": len(definitions), "files": len(definitions.files)})
+            if not definitions.files:
+                log.warning("no definition file", extra={"path": settings.path, "pattern": settings.pattern})
             data = Path(world.cwd) / settings.data
             async with contextlib.AsyncExitStack() as stack:
-                with _or_cannot_start("cannot use the data directory"):
-                    journal = await stack.enter_async_context(open_journal(data, now=time.time))
-                    (data / "logs").mkdir(mode=0o700, exist_ok=True)
                 sockets = passed or await self._bind()
                 for sock in sockets:
                     stack.callback(sock.close)
+                secret = find_secret(settings.jwt_secret, settings.config)
+                with _or_cannot_start("cannot use the data directory"):
+                    journal = await stack.enter_async_context(open_journal(data, now=time.time))
+                    (data / "logs").mkdir(mode=0o700, exist_ok=True)
                 launcher = await self._open_launcher(stack)
                 runner = await stack.enter_async_context(
                     run_engine(
@@ -236,6 +238,8 @@ class _Daemon:
                     self._notifier.stopping("no job runs any more, closing")
                     shutdown.set()
                 nursery.cancel_scope.cancel()
+        for sock in sockets:  # from here on nobody would answer what waits in their backlog
+            sock.close()
         log.info("ended", extra={"waiting": runner.counts()[1]})
         return 1 if runner.survivors else 0
 
