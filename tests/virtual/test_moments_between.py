@@ -3,6 +3,7 @@
 import math
 from contextlib import suppress
 
+import attrs
 import pytest
 import trio
 
@@ -307,3 +308,29 @@ def test_a_reload_in_the_first_moment_of_a_runner_fills_the_slots_that_it_makes(
     simulate(one(), leave_two, {"t": Act(FOREVER)}, journal=journal)
     transcript = simulate(one(), take_up, {"t": Act(10)}, journal=journal)
     assert [transcript.when(f"p#{n}", "running") for n in (2, 3)] == [0, 0]
+
+
+def test_a_handler_that_gets_room_in_the_moment_of_a_cancel_does_not_start(one):
+    class Room:
+        """Lets the rival step in just before whoever enters goes on."""
+
+        rival = None
+
+        async def __aenter__(self):
+            if self.rival is not None:
+                self.rival()
+
+        async def __aexit__(self, *exc):
+            pass
+
+    async def scenario(rig):
+        room = Room()
+        rig.runner._services = attrs.evolve(rig.runner._services, room=room)
+        job = await rig.schedule("p")
+        await rig.at(0.5)
+        room.rival = job.cancel
+        assert (await job.wait()).state is State.ERROR
+
+    pipeline = one(on_error=TaskDef("on_error", ("work",)))
+    lines = simulate(pipeline, scenario, {"t": Act(1, exit_code=1)}).lines(task="on_error")
+    assert lines == ["1 p#1/on_error canceled (stopped: fail_fast)"]

@@ -326,6 +326,7 @@ class JobRun:
         with self._scope, task.scope:
             variables = {**self._head.variables, **await self._failure_variables(failure)}
             async with self._services.room:
+                await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
                 self._move_task(task, Move.START)
                 if handler.timeout is not None:
                     task.scope.deadline = trio.current_time() + handler.timeout
