@@ -900,8 +900,10 @@ class Watch:
     def _in_time(self, known: Known, now: float) -> None:
         for task in known.procs:
             patience = known.patience(task)
-            limits = [("its time-out", known.task_started[task], known.spec(task).timeout)]
-            limits.append(("the cancel", known.stopped, 0.0))
+            limits: list[tuple[str, float | None, float | None]] = [
+                ("its time-out", known.task_started[task], known.spec(task).timeout),
+                ("the cancel", known.stopped, 0.0),
+            ]
             if task != ON_ERROR:
                 limits.append(("the time-out of the job", known.started, known.definition.timeout))
                 if not known.definition.continue_running_tasks_after_failure:

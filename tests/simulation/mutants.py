@@ -148,7 +148,8 @@ def _stubborn_handler() -> Iterator[None]:
 def _told_early() -> Iterator[None]:
     def make(original: Any) -> Any:
         async def broken(self: JobRun, outcome: Any) -> None:
-            self._services = attrs.evolve(self._services, journal=_Impatient(self._services.journal))
+            impatient: Any = _Impatient(self._services.journal)
+            self._services = attrs.evolve(self._services, journal=impatient)
             await original(self, outcome)
 
         return broken
@@ -265,11 +266,11 @@ def _replaced_put_back() -> Iterator[None]:
 def _replaces_two() -> Iterator[None]:
     def make(original: Any) -> Any:
         def broken(self: Runner, pipeline: str, **rest: Any) -> Any:
-            line = self._lines.get(pipeline)
-            before = len(line.waiting) if line is not None else 0
+            before = {name: len(line.waiting) for name, line in self._lines.items()}
             job = original(self, pipeline, **rest)
-            others = [other for other in line.waiting if other != job.id and other not in line.unsaved] if line else []
-            if others and len(line.waiting) == before:
+            line = self._lines[pipeline]
+            others = [other for other in line.waiting if other != job.id and other not in line.unsaved]
+            if others and len(line.waiting) == before[pipeline]:
                 run = self._runs[others[-1]]
                 self._leave_line(line, run.id)
                 run.cancel_waiting(StopReason.REPLACED)

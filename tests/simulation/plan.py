@@ -20,6 +20,7 @@ TASKS = ("a", "b", "c", "d")
 VERBS = {
     "schedule": 12,
     "schedule three": 2,
+    "schedule three on a full disk": 1,
     "cancel": 5,
     "cancel twice": 1,
     "look": 2,

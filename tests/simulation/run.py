@@ -14,7 +14,7 @@ from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.reduce import reduced
 from tests.simulation.world import Outcome, play_seed
 
-from prunner_trio.definition.pipeline import PipelineDef
+from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 
 __all__ = ["main"]
 
@@ -91,7 +91,7 @@ def describe(plan: Plan) -> str:
         for pipeline in definitions:
             lines.append(f"  {_keys(pipeline, PipelineDef(pipeline.name), leave_out=('tasks', 'on_error'))}")
             handler = (pipeline.on_error,) if pipeline.on_error is not None else ()
-            lines += [f"    {_keys(task, type(task)(task.name), ('script',))}" for task in (*pipeline.tasks, *handler)]
+            lines += [f"    {_keys(task, TaskDef(task.name), ('script',))}" for task in (*pipeline.tasks, *handler)]
     for number, life in enumerate(plan.lives, 1):
         crash = "" if life.crash_at is None else f", crash at store call {life.crash_at}"
         room = "" if life.most_tasks is None else f", room for {life.most_tasks} tasks"
@@ -101,11 +101,11 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _keys(thing: object, default: object, leave_out: tuple[str, ...] = ()) -> str:
+def _keys(thing: PipelineDef | TaskDef, default: PipelineDef | TaskDef, leave_out: tuple[str, ...] = ()) -> str:
     """Name what differs from the default."""
     names = [field.name for field in attrs.fields(type(thing)) if field.name not in ("name", *leave_out)]
     keys = [f"{name}={getattr(thing, name)}" for name in names if getattr(thing, name) != getattr(default, name)]
-    return " ".join([str(getattr(thing, "name", "")), *keys])
+    return " ".join([thing.name, *keys])
 
 
 def _outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:

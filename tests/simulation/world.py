@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import attrs
 import trio
@@ -40,8 +41,8 @@ PATIENCE = 40.0
 TIME_LIMIT = 2000.0
 """Virtual seconds after which a run counts as hanging."""
 
-STEP_LIMIT = 200_000
-"""Scheduler steps after which a run counts as spinning."""
+TURN_LIMIT = 20_000
+"""Turns of Trio's loop without time passing after which a run counts as spinning."""
 
 DURATIONS = (0.25, 1.0, 2.0, 6.0)
 PARTITIONS = ("", "x", "y")
@@ -49,10 +50,6 @@ PARTITIONS = ("", "x", "y")
 
 class Boom(Exception):
     """What goes wrong in a program that embeds the runner."""
-
-
-class Spinning(Exception):
-    """A run that goes round without time passing."""
 
 
 @attrs.frozen
@@ -107,6 +104,19 @@ def _repeatable(seed: int) -> Iterator[None]:
         logging.getLogger("prunner_trio").setLevel(level)
 
 
+class Turns(trio.abc.Instrument):
+    """Finds out that a run goes round and round: then the clock never jumps, and no deadline comes."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.count = 0
+        self._watch = watch
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+        if self.count == TURN_LIMIT:
+            self._watch.expect(False, "everything ends", "the run goes round without time passing")
+
+
 class World:
     """Everything around the engine, for all lives of a run."""
 
@@ -136,27 +146,27 @@ class World:
 
     def play(self) -> Outcome:
         clock = trio.testing.MockClock(autojump_threshold=0)
-        jump = clock.jump
+        jump, turns = clock.jump, Turns(self.watch)
 
         def on_jump(seconds: float) -> None:
+            turns.count = 0
             self.watch.quiet()
+            self.watch.expect(self.clock() < TIME_LIMIT, "everything ends", f"the run hangs after {TIME_LIMIT:g} s")
             jump(seconds)
 
         clock.jump = on_jump  # type: ignore[method-assign]
-        trio.run(self._play, clock=clock, strict_exception_groups=True)
+        trio.run(self._play, clock=clock, instruments=[turns], strict_exception_groups=True)
         violation = next(iter(self.watch.violations), None)
         lines = tuple(f"{at:8.2f}  {what}" for at, what in self.log)
         return Outcome(self.plan.seed, violation, lines, self.submitted, self.crashes)
 
     async def _play(self) -> None:
         self._started = trio.current_time()
-        with self._all, trio.move_on_after(TIME_LIMIT) as limit:
+        with self._all, trio.move_on_after(TIME_LIMIT + 1):  # so that there is always a next moment to jump to
             for number, life in enumerate(self.plan.lives, 1):
                 self.say(f"=== life {number}")
                 await Living(self, life, last=number == len(self.plan.lives)).run()
             self.watch.the_end([saved.job for saved in self.platter.journal.snapshot()])
-        if not self.watch.violations and limit.cancelled_caught:
-            self.watch.expect(False, "everything ends", f"the run hangs after {TIME_LIMIT:g} s")
 
     def version(self, choice: int) -> Definitions:
         return self.plan.versions[choice % len(self.plan.versions)]
@@ -322,8 +332,13 @@ class Living:
         now = trio.current_time()
         seconds = DURATIONS[step.choice % len(DURATIONS)]
         match step.verb:
-            case "schedule" | "schedule three":
-                for _ in range(3 if step.verb == "schedule three" else 1):
+            case "schedule":
+                self._schedule(step.choice)
+            case "schedule three" | "schedule three on a full disk":
+                if step.verb.endswith("full disk"):
+                    self._world.say("> the store cannot be written for 0.25 s")
+                    self._disk.break_down(now + 0.25)
+                for _ in range(3):
                     self._schedule(step.choice)
             case "cancel" | "cancel twice":
                 for _ in range(1 + (step.verb == "cancel twice")):
@@ -540,12 +555,18 @@ class PaperProc:
         self._let_go = True
         self._tell(self._inner.let_go)
 
-    def close(self) -> None:
+    def close(self) -> Any:
         alive = self._inner.alive
-        self._tell(self._inner.close)
-        if not self._living.dead:
-            alive = alive and not self._let_go
-            self._world.watch.closed(self._known, self._task, alive=alive, immortal=self._immortal, let_go=self._let_go)
+        if self._living.dead:
+            return self._inner.close()
+        self._world.watch.closed(
+            self._known, self._task, alive=alive and not self._let_go, immortal=self._immortal, let_go=self._let_go
+        )
+        try:
+            return self._inner.close()
+        except RuntimeError as exc:
+            self._world.watch.expect(False, "trees are left alone once closed", f"{self._known.name}: {exc}")
+            raise
 
     def _tell(self, what: Callable[[], None]) -> None:
         if self._living.dead:
