@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from prunner_trio._version import __version__
 
 if TYPE_CHECKING:
-    from prunner_trio.definition import Definitions, Orphans, PipelineDef, QueueStrategy, TaskDef, load_definitions
+    from prunner_trio.definition import (
+        Definitions,
+        OnDaemonCrash,
+        Orphans,
+        PipelineDef,
+        QueueStrategy,
+        TaskDef,
+        load_definitions,
+    )
     from prunner_trio.embedding import open_runner
     from prunner_trio.errors import (
         InvalidDefinition,
@@ -43,6 +51,7 @@ __all__ = [
     "JobNotFound",
     "JobView",
     "LaunchError",
+    "OnDaemonCrash",
     "Orphans",
     "PipelineDef",
     "PipelineNotFound",

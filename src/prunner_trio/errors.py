@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 __all__ = [
+    "EndLost",
     "IllegalMove",
     "InvalidDefinition",
     "InvalidVariable",
@@ -134,6 +135,13 @@ class ShuttingDown(PrunnerError):
 
 class LaunchError(PrunnerError):
     """A task could not be started; nothing of it was left behind."""
+
+
+class EndLost(PrunnerError):
+    """How a task ended cannot be known: its daemon died, and nothing else has kept the exit status."""
+
+    def __init__(self) -> None:
+        super().__init__("its end was lost with the daemon")
 
 
 class ProcessesSurvived(PrunnerError):

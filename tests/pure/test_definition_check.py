@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prunner_trio.definition import (
     Definitions,
+    OnDaemonCrash,
     Orphans,
     PipelineDef,
     QueueStrategy,
@@ -63,6 +64,7 @@ pipelines:
     timeout: 1h
     kill_timeout: 0s
     orphans: keep
+    on_daemon_crash: requeue
     x-note: {free: text}
     on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, orphans: kill, x-note: 1}
     tasks:
@@ -103,6 +105,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
         kill_timeout=0.0,
         file="pipelines.yml",
         orphans=Orphans.KEEP,
+        on_daemon_crash=OnDaemonCrash.REQUEUE,
     )
 
 
@@ -214,6 +217,8 @@ IN_A_PIPELINE = {
     "kill_timeout: ▸-1s": ("kill_timeout", "kill_timeout must not be negative", ""),
     "orphans: ▸keeps": ("orphans", 'unknown way to treat orphans: "keeps"', 'did you mean "keep"?'),
     "orphans: ▸[kill]": ("orphans", "orphans must be a text, not a list", ""),
+    "on_daemon_crash: ▸retry": ("on_daemon_crash", 'unknown way to recover: "retry"', "allowed: cancel, requeue"),
+    "on_daemon_crash: ▸[cancel]": ("on_daemon_crash", "on_daemon_crash must be a text, not a list", ""),
     "shell: ▸' '": ("shell", "shell must not be empty", ""),
     "shell: ▸[sh]": ("shell", "shell must be a text, not a list", ""),
     'shell: ▸"a\\0"': ("shell", "NUL", ""),
@@ -535,6 +540,7 @@ def pipelines(draw: st.DrawFn) -> PipelineDef:
         draw(st.none() | SECONDS),
         "f.yml",
         draw(ORPHANS),
+        draw(st.sampled_from(OnDaemonCrash)),
     )
 
 
@@ -573,6 +579,7 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
         "timeout": time(pipeline.timeout),
         "kill_timeout": time(pipeline.kill_timeout),
         "orphans": pipeline.orphans and pipeline.orphans.value,
+        "on_daemon_crash": pipeline.on_daemon_crash.value,
     }
 
 

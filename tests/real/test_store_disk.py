@@ -216,7 +216,7 @@ def test_a_store_of_a_newer_program_is_refused_and_not_touched(tmp_path: Path) -
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = (tmp_path / "store.db").read_bytes()
-    with pytest.raises(StoreError, match=r"store\.db has version 99, this program knows versions up to 1"):
+    with pytest.raises(StoreError, match=r"store\.db has version 99, this program knows versions up to 2"):
         with_journal(tmp_path)
     with pytest.raises(StoreError, match="version 99"):
         b"".join(export_prunner(tmp_path))

@@ -13,7 +13,7 @@ import trio
 from tests.simulation.invariants import Violation
 from tests.simulation.world import play_seed
 
-from prunner_trio.execution import bus, engine, housekeeping, leaving, runner
+from prunner_trio.execution import bus, housekeeping, leaving, recovery, runner
 from prunner_trio.execution.job import JobRun, TaskRun
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged
@@ -399,13 +399,13 @@ def _interrupted_again() -> Iterator[None]:
     def broken(saved: Any, journal: Any, now: float) -> None:
         journal.record(JobChanged(attrs.evolve(saved.job, state=State.WAITING, started=None)))
 
-    with mock.patch.object(engine, "_interrupt", broken):
+    with mock.patch.object(recovery, "_interrupt", broken):
         yield
 
 
 @_mutant("a cancel that a crash has cut in half is taken for whole")
 def _half_a_cancel() -> Iterator[None]:
-    with mock.patch.object(engine, "_untouched", lambda saved, journal: saved):
+    with mock.patch.object(recovery, "_untouched", lambda saved, journal: saved):
         yield
 
 

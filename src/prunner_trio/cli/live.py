@@ -176,6 +176,10 @@ class LiveOutput:
         await kept.over.wait()
         return kept.size
 
+    async def set_aside(self, job_id: JobId, attempt: int) -> None:
+        """Do nothing: a job in the foreground ends with the program."""
+        await trio.lowlevel.checkpoint()
+
     async def remove(self, job_ids: Sequence[JobId]) -> None:
         """Forget everything."""
         await trio.lowlevel.checkpoint()

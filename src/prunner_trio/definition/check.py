@@ -11,7 +11,15 @@ import attrs
 
 from prunner_trio.definition import graph
 from prunner_trio.definition.duration import parse_duration
-from prunner_trio.definition.pipeline import ON_ERROR, Definitions, Orphans, PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.definition.pipeline import (
+    ON_ERROR,
+    Definitions,
+    OnDaemonCrash,
+    Orphans,
+    PipelineDef,
+    QueueStrategy,
+    TaskDef,
+)
 from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, PIPELINE, TASK, Key, Kind, Table
 from prunner_trio.definition.suggest import closest
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
@@ -282,6 +290,7 @@ class _Checker:
             Kind.TEXT: self._text,
             Kind.STRATEGY: self._strategy,
             Kind.ORPHANS: self._orphans,
+            Kind.CRASH: self._crash,
             Kind.ENV: self._env,
             Kind.SCRIPT: self._script,
             Kind.NAMES: self._needs,
@@ -346,6 +355,9 @@ class _Checker:
 
     def _orphans(self, key: Key, node: Node, where: _Where) -> Orphans:
         return self._one_of(Orphans, "unknown way to treat orphans", key, node, where)
+
+    def _crash(self, key: Key, node: Node, where: _Where) -> OnDaemonCrash:
+        return self._one_of(OnDaemonCrash, "unknown way to recover", key, node, where)
 
     def _one_of(self, words: type[_Word], unknown: str, key: Key, node: Node, where: _Where) -> _Word:
         if not isinstance(node, TextNode):

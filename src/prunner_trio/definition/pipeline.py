@@ -5,7 +5,16 @@ from enum import StrEnum
 
 import attrs
 
-__all__ = ["DEFAULT_KILL_TIMEOUT", "ON_ERROR", "Definitions", "Orphans", "PipelineDef", "QueueStrategy", "TaskDef"]
+__all__ = [
+    "DEFAULT_KILL_TIMEOUT",
+    "ON_ERROR",
+    "Definitions",
+    "OnDaemonCrash",
+    "Orphans",
+    "PipelineDef",
+    "QueueStrategy",
+    "TaskDef",
+]
 
 DEFAULT_KILL_TIMEOUT = 2.0
 """Seconds from the first signal of a stop to SIGKILL; prunner's value."""
@@ -31,6 +40,15 @@ class Orphans(StrEnum):
     """The task is over when they are gone."""
     KEEP = "keep"
     """They are let go: neither signaled nor counted, not even when the runner ends."""
+
+
+class OnDaemonCrash(StrEnum):
+    """What becomes of a job that was running when its daemon died."""
+
+    CANCEL = "cancel"
+    """What is left of it is stopped, and it ends as canceled (interrupted)."""
+    REQUEUE = "requeue"
+    """What is left of it is stopped, and it waits again at its old place, to begin from its start."""
 
 
 @attrs.frozen
@@ -75,6 +93,7 @@ class PipelineDef:
             (2 s unless told otherwise). 0: SIGKILL at once.
         file: where it was read.
         orphans: default of its tasks; None: kill.
+        on_daemon_crash: what becomes of a running job when the daemon dies.
     """
 
     name: str
@@ -94,6 +113,7 @@ class PipelineDef:
     kill_timeout: float | None = None
     file: str = ""
     orphans: Orphans | None = None
+    on_daemon_crash: OnDaemonCrash = OnDaemonCrash.CANCEL
 
 
 @attrs.frozen

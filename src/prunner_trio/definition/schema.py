@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import attrs
 
-from prunner_trio.definition.pipeline import Orphans, QueueStrategy
+from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, QueueStrategy
 
 __all__ = ["EXTENSION", "FILE", "HANDLER", "LEVELS", "PIPELINE", "TASK", "Key", "Kind", "Table", "json_schema"]
 
@@ -22,6 +22,7 @@ class Kind(StrEnum):
     TEXT = "text"
     STRATEGY = "queue strategy"
     ORPHANS = "kill, wait or keep"
+    CRASH = "cancel or requeue"
     ENV = "map of texts"
     SCRIPT = "list of texts"
     NAMES = "list of task names"
@@ -232,6 +233,15 @@ PIPELINE = _table(
     ),
     Key("kill_timeout", Kind.DURATION, "2s", _KILL_TIMEOUT, "10s", also=("grace_period",)),
     _orphans("kill", "wait"),
+    Key(
+        "on_daemon_crash",
+        Kind.CRASH,
+        "cancel",
+        "What becomes of a running job when the daemon dies: the next one stops what is left of it, and `cancel` ends "
+        "it as interrupted, `requeue` lets it wait again at its old place, to run from its start.",
+        "requeue",
+        also=("on_crash", "on_daemon_restart", "recovery", "restart"),
+    ),
 )
 
 LEVELS: Mapping[str, Table] = {"the top level": FILE, "a pipeline": PIPELINE, "a task": TASK, "on_error": HANDLER}
@@ -282,6 +292,8 @@ def _type(key: Key) -> dict[str, object]:
             return {"enum": [*(strategy.value for strategy in QueueStrategy), None]}
         case Kind.ORPHANS:
             return {"enum": [*(orphans.value for orphans in Orphans), None]}
+        case Kind.CRASH:
+            return {"enum": [*(way.value for way in OnDaemonCrash), None]}
         case Kind.ENV:
             return {"type": ["object", "null"], "additionalProperties": _SCALAR}
         case Kind.SCRIPT:

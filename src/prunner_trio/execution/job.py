@@ -8,12 +8,13 @@ the tasks.
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 import trio
 
-from prunner_trio.definition.pipeline import Orphans, PipelineDef, TaskDef
+from prunner_trio.definition.pipeline import ON_ERROR, Orphans, PipelineDef, TaskDef
 from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
 from prunner_trio.execution.leaving import see_off
 from prunner_trio.execution.prepare import prepare
@@ -23,12 +24,14 @@ from prunner_trio.execution.seams import (
     Journal,
     Launcher,
     OutputStore,
+    Proc,
     SavedJob,
     Stream,
     TaskChanged,
+    TaskOutput,
     Ticket,
 )
-from prunner_trio.execution.stop import Hurry, StopPolicy
+from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
 from prunner_trio.model import (
     JOB_MOVES,
     TASK_MOVES,
@@ -45,12 +48,20 @@ from prunner_trio.model import (
     next_state,
 )
 
-__all__ = ["HANDLER_OUTPUT_LIMIT", "JobRun", "Services"]
+__all__ = ["DAEMON_DIED", "HANDLER_OUTPUT_LIMIT", "JobRun", "Services"]
 
 log = logging.getLogger(__name__)
 
+DAEMON_DIED = "the daemon died"
+"""The error of a job that was interrupted."""
+
 HANDLER_OUTPUT_LIMIT = 1024 * 1024
 """Bytes of a failed task's output, counted from its end, that `on_error` is given."""
+
+_FOR_GOOD = frozenset({StopReason.USER, StopReason.SHUTDOWN, StopReason.INTERRUPTED})
+"""Reasons after which nothing of a job begins any more, not even its handler."""
+
+_NOTHING: Mapping[str, Proc] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -82,12 +93,17 @@ class Services:
 
 @attrs.define(eq=False)
 class TaskRun:
-    """A task of a live job; owned by its `JobRun`."""
+    """A task of a live job; owned by its `JobRun`.
+
+    Attributes:
+        remains: processes of it that an earlier daemon launched and that nobody has seen off yet.
+    """
 
     spec: TaskDef
     position: int
     view: TaskView
     deps: "tuple[TaskRun, ...]" = ()
+    remains: Proc | None = None
     settled: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -103,7 +119,12 @@ def _passed(task: TaskView) -> bool:
 class JobRun:
     """A job from its acceptance to its end."""
 
-    def __init__(self, saved: SavedJob, services: Services) -> None:
+    def __init__(self, saved: SavedJob, services: Services, remains: Mapping[str, Proc] = _NOTHING) -> None:
+        """Make a job that is new, or that an earlier daemon had.
+
+        Args:
+            remains: what is left of its tasks, by name.
+        """
         self.definition: PipelineDef = saved.definition
         self.finished = trio.Event()
         """Set once the job is final and on disk, or once the runner gives up its wait list."""
@@ -111,7 +132,7 @@ class JobRun:
         """Whether processes of it outlived SIGKILL."""
         self._services = services
         self._head = attrs.evolve(saved.job, tasks=())
-        self._tasks = _task_runs(saved)
+        self._tasks = _task_runs(saved, remains)
         self._view: JobView | None = None
         self._scope = trio.CancelScope()
         self._outcome: Move | None = None
@@ -153,8 +174,11 @@ class JobRun:
             return
         # A handler has a scope of its own, which may not be there yet: somebody who stops a job that has failed, and
         # is being stopped for that already, must not see it begin something new.
-        self._abandoned = self._abandoned or reason in (StopReason.USER, StopReason.SHUTDOWN)
+        self._abandoned = self._abandoned or reason in _FOR_GOOD
+        first = self.stop is None and self.state is State.RUNNING
         self._note_stop(reason, by)
+        if first and reason in _FOR_GOOD:  # the next daemon, if this one dies meanwhile, must not begin it again
+            self._record(JobChanged(self._head))
         self._scope.cancel()
 
     def cancel_waiting(
@@ -178,6 +202,33 @@ class JobRun:
             final = next_state(JOB_MOVES, self.state, Move.CANCEL)
             self._record(JobChanged(attrs.evolve(self._head, state=final, ended=at)))
         self._settle(Move.CANCEL, at)
+
+    def interrupt(self) -> None:
+        """Ask a job to stop whose daemon has died; `run` sees off what is left of it."""
+        self._set_head(error=self._head.error or DAEMON_DIED)
+        self.request_stop(StopReason.INTERRUPTED)
+
+    async def clear(self, remains: Mapping[str, Proc]) -> str:
+        """Stop what is left of an earlier attempt; return what survived that, in words, empty if nothing did.
+
+        Shielded, and bounded as `stop_tree` is.
+        """
+        specs = {task.spec.name: task.spec for task in self._tasks} | {ON_ERROR: self.definition.on_error}
+        problems: list[str] = []
+
+        async def stop(proc: Proc, spec: TaskDef | None) -> None:
+            try:
+                await stop_tree(proc, self._stop_policy(spec), self._services.hurry)
+            except ProcessesSurvived as exc:
+                self.survived = True
+                problems.append(str(exc))
+            finally:
+                proc.close()
+
+        async with trio.open_nursery() as nursery:
+            for name, proc in remains.items():
+                nursery.start_soon(stop, proc, specs.get(name), name=f"clear {self.id}/{name}")
+        return "; ".join(problems)
 
     def as_evicted(self, at: float) -> JobView:
         """Return the job as it will be when a newer one has taken its place."""
@@ -228,13 +279,15 @@ class JobRun:
 
     async def _run_tasks(self) -> None:
         with self._scope:
-            await trio.lowlevel.checkpoint_if_cancelled()  # a job may be canceled before its first step
-            self._start()
+            if all(task.remains is None for task in self._tasks):  # else they must be seen off, whatever happens
+                await trio.lowlevel.checkpoint_if_cancelled()  # a job may be canceled before its first step
+            if self.state is State.WAITING:
+                self._start()
             async with trio.open_nursery() as timer:
                 if self.definition.timeout is not None:
                     timer.start_soon(self._time_out, self.definition.timeout, name=f"{self.id} timeout")
                 async with trio.open_nursery() as nursery:
-                    for task in self._tasks:
+                    for task in [task for task in self._tasks if not task.view.state.final]:
                         nursery.start_soon(self._run_task, task, name=f"{self.id}/{task.spec.name}")
                 timer.cancel_scope.cancel()
 
@@ -246,18 +299,10 @@ class JobRun:
     async def _run_task(self, task: TaskRun) -> None:
         try:
             with task.scope:
-                for dep in task.deps:
-                    await dep.settled.wait()
-                if blocker := task.blocker():
-                    reason = f"needs {blocker.spec.name!r}, which is {blocker.view.state.value}"
-                    self._move_task(task, Move.CANCEL, reason)
-                    return
-                async with self._services.room:
-                    await trio.lowlevel.checkpoint_if_cancelled()  # a stop between two tasks wins
-                    self._move_task(task, Move.START)
-                    if task.spec.timeout is not None:
-                        task.scope.deadline = trio.current_time() + task.spec.timeout
-                    await self._attempt(task, self._head.variables)
+                if task.remains is not None:
+                    await self._go(task, self._head.variables)
+                else:
+                    await self._go_in_turn(task)
             if task.scope.cancelled_caught:
                 self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout:g}s", -1)
             if task.view.failed and not self.definition.continue_running_tasks_after_failure:
@@ -268,6 +313,23 @@ class JobRun:
         finally:
             self._cancel_unless_final(task)
             task.settled.set()
+
+    async def _go_in_turn(self, task: TaskRun) -> None:
+        for dep in task.deps:
+            await dep.settled.wait()
+        if blocker := task.blocker():
+            self._move_task(task, Move.CANCEL, f"needs {blocker.spec.name!r}, which is {blocker.view.state.value}")
+            return
+        async with self._services.room:
+            await trio.lowlevel.checkpoint_if_cancelled()  # a stop between two tasks wins
+            await self._go(task, self._head.variables)
+
+    async def _go(self, task: TaskRun, variables: Mapping[str, object]) -> None:
+        if task.view.state is State.WAITING:
+            self._move_task(task, Move.START)
+        if task.spec.timeout is not None:
+            task.scope.deadline = trio.current_time() + task.spec.timeout
+        await self._attempt(task, variables)
 
     async def _attempt(self, task: TaskRun, variables: Mapping[str, object]) -> None:
         try:
@@ -294,22 +356,28 @@ class JobRun:
             cwd=services.cwd,
             default_shell=services.shell,
         )
-        if plan.command is None:
+        if task.remains is not None:
+            proc, task.remains = task.remains, None
+            status = await self._see_off(task.spec, proc, None)
+        elif plan.command is None:
             return 0, plan.broken
-        output = services.output.open(self.id, task.spec.name)
-        try:
-            for note in plan.notes:
-                output.write(Stream.STDERR, f"prunner-trio: {note}\n".encode())
-            proc = await services.launcher.launch(plan.command, plan.env, output)
-            orphans = task.spec.orphans or self.definition.orphans or Orphans.KILL
-            policy = self._stop_policy(task.spec)
-            status = await see_off(proc, output, orphans=orphans, policy=policy, hurry=services.hurry)
-        finally:
-            output.close()
+        else:
+            output = services.output.open(self.id, task.spec.name)
+            try:
+                for note in plan.notes:
+                    output.write(Stream.STDERR, f"prunner-trio: {note}\n".encode())
+                proc = await services.launcher.launch(plan.command, plan.env, output)
+                status = await self._see_off(task.spec, proc, output)
+            finally:
+                output.close()
         return (status if status >= 0 else 128 - status), plan.broken
 
-    def _stop_policy(self, task: TaskDef) -> StopPolicy:
-        choices = (task.kill_timeout, self.definition.kill_timeout, self._services.kill_timeout)
+    async def _see_off(self, task: TaskDef, proc: Proc, output: TaskOutput | None) -> int:
+        orphans = task.orphans or self.definition.orphans or Orphans.KILL
+        return await see_off(proc, output, orphans=orphans, policy=self._stop_policy(task), hurry=self._services.hurry)
+
+    def _stop_policy(self, task: TaskDef | None) -> StopPolicy:
+        choices = (task.kill_timeout if task else None, self.definition.kill_timeout, self._services.kill_timeout)
         seconds = next(choice for choice in choices if choice is not None)
         return StopPolicy.from_kill_timeout(seconds, self._services.reap_timeout)
 
@@ -327,10 +395,7 @@ class JobRun:
             variables = {**self._head.variables, **await self._failure_variables(failure)}
             async with self._services.room:
                 await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
-                self._move_task(task, Move.START)
-                if handler.timeout is not None:
-                    task.scope.deadline = trio.current_time() + handler.timeout
-                await self._attempt(task, variables)
+                await self._go(task, variables)
         if task.scope.cancelled_caught and task.view.state is State.RUNNING:
             self._move_task(task, Move.FAIL, f"timed out after {handler.timeout or 0:g}s", -1)
         self._cancel_unless_final(task)
@@ -412,11 +477,22 @@ class JobRun:
         self._services.publish(kind, self, task, state, reason)
 
 
-def _task_runs(saved: SavedJob) -> list[TaskRun]:
-    """Make the tasks of a job, each with its dependencies; a definition lists them in topological order."""
+def _task_runs(saved: SavedJob, remains: Mapping[str, Proc]) -> list[TaskRun]:
+    """Make the tasks of a job, each with its dependencies; a definition lists them in topological order.
+
+    The handler comes last, if it has begun.
+    """
     kept = {view.name: view for view in saved.job.tasks}
     runs: dict[str, TaskRun] = {}
     for position, spec in enumerate(saved.definition.tasks):
         view = kept.get(spec.name) or TaskView(spec.name, depends_on=spec.depends_on, allow_failure=spec.allow_failure)
         runs[spec.name] = TaskRun(spec, position, view, tuple(runs[name] for name in spec.depends_on))
+    handler = saved.definition.on_error
+    if handler is not None and (handler.name in kept or handler.name in remains):
+        view = kept.get(handler.name) or TaskView(handler.name, allow_failure=handler.allow_failure)
+        runs[handler.name] = TaskRun(handler, len(runs), view)
+    for name, run in runs.items():
+        run.remains = remains.get(name)
+        if run.view.state.final:
+            run.settled.set()
     return list(runs.values())

@@ -9,11 +9,14 @@ __all__ = ["see_off"]
 _NAMED = 5
 
 
-async def see_off(proc: Proc, output: TaskOutput, *, orphans: Orphans, policy: StopPolicy, hurry: Hurry) -> int:
+async def see_off(proc: Proc, output: TaskOutput | None, *, orphans: Orphans, policy: StopPolicy, hurry: Hurry) -> int:
     """Wait for the end of a task's processes and return the leader's exit status, as `Proc.wait` does.
 
     When the leader has ended by itself, `orphans` says what becomes of the others. When the wait is canceled, all are
     stopped, whatever it says. The tree is closed in any case.
+
+    Args:
+        output: where it is said who was stopped; None: nowhere.
 
     Raises:
         ProcessesSurvived: somebody was still there after SIGKILL.
@@ -30,7 +33,7 @@ async def see_off(proc: Proc, output: TaskOutput, *, orphans: Orphans, policy: S
                 proc.let_go()
             else:
                 await stop_tree(proc, policy, hurry)
-                if stopped and (names := proc.signaled()):
+                if stopped and output is not None and (names := proc.signaled()):
                     output.write(Stream.STDERR, _message(names).encode(errors="replace"))
         finally:
             proc.close()

@@ -9,7 +9,7 @@ from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.definition.script import compile_script, shell_shows
 from prunner_trio.definition.template import Limits, TemplateError, render
 from prunner_trio.definition.variables import RESERVED, variable_env
-from prunner_trio.execution.seams import Command
+from prunner_trio.execution.seams import Command, task_key
 from prunner_trio.model import JobId
 
 __all__ = ["Plan", "prepare"]
@@ -79,7 +79,8 @@ def prepare(
         **given.env,
         **task.env,
     }
-    command = Command(text.argv, cwd, text.script, entries=tuple(entries)) if text.argv else None
+    key = task_key(job_id, task.name)
+    command = Command(text.argv, cwd, text.script, entries=tuple(entries), key=key) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
-        command = Command(text.simple, cwd, fallback=command, entries=tuple(entries))
+        command = Command(text.simple, cwd, fallback=command, entries=tuple(entries), key=key)
     return Plan(command, env, broken, given.left_out)

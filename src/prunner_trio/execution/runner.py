@@ -6,9 +6,10 @@ the runner's nursery.
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from enum import IntEnum
+from functools import partial
 from types import MappingProxyType
 
 import attrs
@@ -22,7 +23,7 @@ from prunner_trio.execution.handle import Job, Saving
 from prunner_trio.execution.housekeeping import Housekeeping
 from prunner_trio.execution.job import JobRun, Services
 from prunner_trio.execution.plain_errors import plain_errors
-from prunner_trio.execution.seams import JobAdded, JobsRemoved, OutputStore, SavedJob
+from prunner_trio.execution.seams import JobAdded, JobReset, JobsRemoved, OutputStore, Proc, SavedJob
 from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, StopReason
 from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable
 
@@ -77,6 +78,7 @@ class Runner:
         self._seq = 0
         self._level = StopLevel.SERVE
         self._survivors = False
+        self._at_start: list[Callable[[], Awaitable[None]]] = []
         self._changed = trio.Event()
         self._nursery: trio.Nursery
         self._housekeeping = Housekeeping(
@@ -477,6 +479,52 @@ class Runner:
         due = trio.current_time() + delay if delay > 0 else 0.0
         line.waiting[run.id] = Waiting(run.id, due, saved.job.partition)
 
+    def stop_remains(self, saved: SavedJob, remains: Mapping[str, Proc]) -> None:
+        """Take up a job that was running when its daemon died, to bring down what is left of it.
+
+        It holds its slot until nothing is, and then ends as interrupted.
+        """
+        run = JobRun(saved, self._services, remains)
+        self._adopt(run, saved=True)
+        run.interrupt()
+        line = self._lines.setdefault(saved.job.pipeline, _Line(saved.definition))
+        line.slots.add(run.id)
+        self._at_start.append(partial(self._run, line, run))
+
+    def begin_again(self, saved: SavedJob, remains: Mapping[str, Proc]) -> None:
+        """Take up a job that is to wait again once what is left of its earlier attempt has been brought down.
+
+        Until then it holds the slot that those processes had.
+
+        Args:
+            saved: the job as it will be then.
+        """
+        run = JobRun(saved, self._services)
+        self._adopt(run, saved=True)
+        line = self._lines.setdefault(saved.job.pipeline, _Line(saved.definition))
+        line.slots.add(run.id)
+        line.unsaved.add(run.id)
+        self._at_start.append(partial(self._clear, line, run, remains))
+
+    async def _clear(self, line: _Line, run: JobRun, remains: Mapping[str, Proc]) -> None:
+        problem = await run.clear(remains)
+        self._survivors = self._survivors or run.survived
+        await self._services.output.set_aside(run.id, run.view().attempt - 1)
+        # Nothing of the new attempt may begin before: a crash would mistake it for the old one.
+        await self._services.journal.committed(
+            self._services.journal.record(JobReset(attrs.evolve(run.view(), tasks=())))
+        )
+        self._leave_line(line, run.id)
+        if problem or run.stop is not None:
+            stop = run.stop
+            run.cancel_waiting(stop.reason if stop else StopReason.INTERRUPTED, error=problem)
+            self._forget(run)
+        else:
+            self._publish(EventKind.JOB, run, "", State.WAITING, f"attempt {run.view().attempt}")
+            self._put_back(line, run, Waiting(run.id, partition=run.view().partition))
+        self._pump(line)
+        self._notify()
+
     @asynccontextmanager
     async def serving(self, last_number: int) -> AsyncIterator[None]:
         """Run jobs as long as the block lasts; see `run_engine`.
@@ -501,6 +549,9 @@ class Runner:
     async def _running_jobs(self) -> AsyncIterator[None]:
         async with trio.open_nursery() as jobs:
             self._nursery = jobs
+            for work in self._at_start:
+                jobs.start_soon(work)
+            self._at_start.clear()
             for line in list(self._lines.values()):
                 self._pump(line)
             drained = False

@@ -4,7 +4,7 @@ The engine is the only caller. Each method says whether it is a checkpoint (asyn
 an adapter maps foreign exceptions to these at its own edge.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -19,6 +19,7 @@ __all__ = [
     "Expired",
     "JobAdded",
     "JobChanged",
+    "JobReset",
     "JobsRemoved",
     "Journal",
     "Launcher",
@@ -29,6 +30,7 @@ __all__ = [
     "TaskChanged",
     "TaskOutput",
     "Ticket",
+    "task_key",
 ]
 
 
@@ -40,6 +42,11 @@ class Stream(StrEnum):
 
 
 # ------------------------------------------------------------------------------------------------------- processes
+
+
+def task_key(job_id: JobId, task: str) -> str:
+    """Return the name of a task's processes: the same in every daemon, so that the next one finds what is left."""
+    return f"{job_id}/{task}"
 
 
 @attrs.frozen
@@ -54,6 +61,7 @@ class Command:
         fallback: executed instead when the program of `argv` is not found or cannot be executed, so that the message
             and the status are those of a shell.
         entries: the entries of the task's script with their templates filled in, for those who show or check them.
+        key: by what a later daemon finds the processes; see `task_key`. Empty: none ever looks for them.
     """
 
     argv: tuple[str, ...]
@@ -61,6 +69,7 @@ class Command:
     script: str | None = attrs.field(default=None, repr=False)
     fallback: "Command | None" = None
     entries: tuple[str, ...] = attrs.field(default=(), repr=False)
+    key: str = ""
 
 
 class Proc(Protocol):
@@ -110,6 +119,14 @@ class Launcher(Protocol):
         """
         ...
 
+    async def remains(self, keys: Collection[str]) -> Mapping[str, Proc]:
+        """Return what is alive of commands that an earlier daemon launched under these keys.
+
+        Called once, before the first launch. What is returned can be signaled and waited for like any other tree.
+        Its `wait` raises `EndLost` where nothing tells the exit status.
+        """
+        ...
+
 
 # ---------------------------------------------------------------------------------------------------------- output
 
@@ -145,6 +162,13 @@ class OutputStore(Protocol):
         """Return the number of bytes written so far; 0 if there is no such file."""
         ...
 
+    async def set_aside(self, job_id: JobId, attempt: int) -> None:
+        """Keep the logs of a job's earlier attempt under other names; the next attempt begins with empty ones.
+
+        Done a second time for the same attempt, it changes nothing. Problems are logged.
+        """
+        ...
+
     async def remove(self, job_ids: Sequence[JobId]) -> None:
         """Delete all logs of these jobs; those that are gone already are fine, problems are logged."""
         ...
@@ -178,6 +202,13 @@ class JobChanged:
 
 
 @attrs.frozen
+class JobReset:
+    """A job begins again: its own fields are as given, and none of its tasks has been touched."""
+
+    job: JobView
+
+
+@attrs.frozen
 class TaskChanged:
     """One task changed (or, for `on_error`, came to be) at this position in the job's list."""
 
@@ -193,7 +224,7 @@ class JobsRemoved:
     job_ids: tuple[JobId, ...]
 
 
-Change = JobAdded | JobChanged | TaskChanged | JobsRemoved
+Change = JobAdded | JobChanged | JobReset | TaskChanged | JobsRemoved
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import resource
 import signal
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +25,7 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput
 from prunner_trio.launch.cgroup import Leaf, Leaves, find_parent
 from prunner_trio.launch.procfs import Stat, open_process, stat
+from prunner_trio.launch.remains import Remains, find_remains
 from prunner_trio.launch.tags import tag_for, tagged
 from prunner_trio.launch.tree import MARK, Tree, Trees
 
@@ -135,6 +136,11 @@ class PosixLauncher:
         async with self._gate:  # the last checkpoint: getting the gate takes a turn of the loop
             return self._launch(command, env, output)
 
+    async def remains(self, keys: Collection[str]) -> Mapping[str, Remains]:
+        """Return what is alive of commands that an earlier daemon of this machine launched; see `Launcher.remains`."""
+        await trio.lowlevel.checkpoint()
+        return find_remains(keys)
+
     def _launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         try:
             return self._spawn(command, env, output)
@@ -148,7 +154,7 @@ class PosixLauncher:
             raise LaunchError(f"cannot start {command.argv[0]}: {exc}") from exc
 
     def _spawn(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
-        mark = self._trees.new_mark(env.get(MARK, ""))
+        mark = self._trees.new_mark(env.get(MARK, ""), command.key)
         with contextlib.ExitStack() as undo:
             leaf = self._leaves.new() if self._leaves is not None else None
             if leaf is not None:

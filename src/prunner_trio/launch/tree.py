@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote
 
 import attrs
 import trio
@@ -29,10 +30,16 @@ from prunner_trio.launch.procfs import (
 )
 from prunner_trio.launch.tags import tag_for, tag_of
 
-__all__ = ["MARK", "Tree", "Trees"]
+__all__ = ["MARK", "Tree", "Trees", "mark_for"]
 
 MARK = "PRUNNER_TREE"
 """The variable by which a process tells to which trees it belongs, separated by colons, outermost first."""
+
+
+def mark_for(key: str) -> str:
+    """Return the mark of the tree of a command with this key: the same in every daemon, and without a colon."""
+    return quote(key.encode(errors="surrogatepass"), safe="/")
+
 
 _leaders: set[int] = set()
 """The leaders of all trees of this process, whichever register has them: nobody else may reap or signal them."""
@@ -57,10 +64,14 @@ class Trees:
     _kept: set[object] = attrs.field(factory=set, init=False)
     _children_fd: int | None = attrs.field(default=None, init=False)
 
-    def new_mark(self, outer: str) -> str:
-        """Return the mark of the next tree; `outer` is that of the trees in which we ourselves run, if any."""
+    def new_mark(self, outer: str, key: str) -> str:
+        """Return the mark of the next tree; `outer` is that of the trees in which we ourselves run, if any.
+
+        Args:
+            key: see `Command.key`; without one, the mark is one that no tree ever had.
+        """
         self._count += 1
-        mark = f"{self._instance}.{self._count}"
+        mark = mark_for(key) if key else f"{self._instance}.{self._count}"
         return f"{outer}:{mark}" if outer else mark
 
     def add(self, leader: int, pidfd: int, mark: str, leaf: Leaf | None) -> "Tree":

@@ -90,6 +90,7 @@ class JobView:
         not_before: the job may not start before this time (`start_delay`).
         stop: the first stop request, if any.
         error: the text of the first failure; empty if there was none.
+        attempt: 1, and one more for each time that it began again because its daemon had died (`requeue`).
     """
 
     id: JobId
@@ -106,6 +107,7 @@ class JobView:
     partition: str = ""
     stop: StopRequest | None = None
     error: str = ""
+    attempt: int = 1
 
     def task(self, name: str) -> TaskView | None:
         """Return the task of that name, if the job has one."""

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _LONGEST_STEM = 200
 _OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _UNSAFE = re.compile(r"[%/\0\ud800-\udfff]|^\.")
+_CURRENT = tuple(f"-{stream.value}.log" for stream in Stream)
 _READERS = 8
 _AT_ONCE = 64
 
@@ -119,6 +120,14 @@ class FileOutputStore:
         except OSError:
             return 0
 
+    async def set_aside(self, job_id: JobId, attempt: int) -> None:
+        """Rename ``<task>-stdout.log`` to ``<task>-stdout.<attempt>.log``, likewise stderr. Problems are logged."""
+        folder = self._folder(job_id)
+        if folder is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.to_thread.run_sync(_set_aside, folder, attempt, limiter=self._limiter)
+
     async def remove(self, job_ids: Sequence[JobId]) -> None:
         """Delete the directories of these jobs, some at a time. Problems are logged, the others are still deleted."""
         folders = [folder for job_id in job_ids if (folder := self._folder(job_id)) is not None]
@@ -162,6 +171,19 @@ def _read(path: str, offset: int, length: int) -> bytes:
     except OSError as exc:
         log.warning("log file not readable path=%s error=%s", path, exc.strerror)
         return b""
+
+
+def _set_aside(folder: str, attempt: int) -> None:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.endswith(_CURRENT):
+            try:
+                os.rename(f"{folder}/{name}", f"{folder}/{name.removesuffix('.log')}.{attempt}.log")
+            except OSError as exc:
+                log.warning("log file not renamed path=%s/%s error=%s", folder, name, exc.strerror)
 
 
 def _remove(folders: Sequence[str]) -> None:

@@ -52,6 +52,11 @@ class MemoryOutputStore:
         await trio.lowlevel.checkpoint()
         return len(self._text(job_id, task, stream))
 
+    async def set_aside(self, job_id: JobId, attempt: int) -> None:
+        """Forget the output of the earlier attempt."""
+        await trio.lowlevel.checkpoint()
+        self._jobs.pop(job_id, None)
+
     async def remove(self, job_ids: Sequence[JobId]) -> None:
         """Forget all output of these jobs."""
         await trio.lowlevel.checkpoint()

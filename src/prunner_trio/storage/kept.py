@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobsRemoved, TaskChanged
+from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobReset, JobsRemoved, TaskChanged
 from prunner_trio.model import JobId, JobView, TaskView
 
 __all__ = ["Kept"]
@@ -21,13 +21,16 @@ class Kept:
     def __init__(self) -> None:
         self._jobs: dict[JobId, JobView] = {}
         self._tasks: dict[tuple[JobId, int], TaskView] = {}
+        self._resets: dict[JobId, JobView] = {}
         self._removed: dict[JobId, None] = {}
         self._given_up: dict[JobId, None] = {}
 
     def __len__(self) -> int:
-        return len(self._jobs) + len(self._tasks) + len(self._removed)
+        return len(self._jobs) + len(self._tasks) + len(self._resets) + len(self._removed)
 
     def __iter__(self) -> Iterator[Change]:
+        for job in self._resets.values():
+            yield JobReset(job)
         for job in self._jobs.values():
             yield JobChanged(job)
         for (job_id, position), task in self._tasks.items():
@@ -43,6 +46,10 @@ class Kept:
             case JobChanged(job=job):
                 if job.id not in self._given_up:
                     self._jobs[job.id] = job
+            case JobReset(job=job):
+                if job.id not in self._given_up:
+                    self._forget({job.id})
+                    self._resets[job.id] = job
             case TaskChanged(job_id=job_id, position=position, task=task):
                 if job_id not in self._given_up:
                     self._tasks[job_id, position] = task
@@ -53,6 +60,7 @@ class Kept:
         """Forget everything: it has been written."""
         self._jobs.clear()
         self._tasks.clear()
+        self._resets.clear()
         self._removed.clear()
 
     def _give_up(self, job_id: JobId) -> None:
@@ -62,8 +70,11 @@ class Kept:
 
     def _remove(self, job_ids: tuple[JobId, ...]) -> None:
         self._removed.update(dict.fromkeys(job_ids))
-        gone = set(job_ids)
+        self._forget(set(job_ids))
+
+    def _forget(self, gone: set[JobId]) -> None:
         for job_id in gone:
             self._jobs.pop(job_id, None)
+            self._resets.pop(job_id, None)
         for key in [key for key in self._tasks if key[0] in gone]:
             del self._tasks[key]

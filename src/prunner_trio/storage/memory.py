@@ -12,6 +12,7 @@ from prunner_trio.execution.seams import (
     Expired,
     JobAdded,
     JobChanged,
+    JobReset,
     JobsRemoved,
     SavedJob,
     TaskChanged,
@@ -176,6 +177,9 @@ class MemoryJournal:
         match change:
             case JobChanged(job=job) if job.id in self._entries:
                 self._entries[job.id].head = attrs.evolve(job, tasks=())
+            case JobReset(job=job) if job.id in self._entries:
+                self._entries[job.id].head = attrs.evolve(job, tasks=())
+                self._entries[job.id].tasks.clear()
             case TaskChanged(job_id=job_id, position=position, task=task) if job_id in self._entries:
                 self._entries[job_id].tasks[position] = task
             case JobsRemoved(job_ids=job_ids):

@@ -33,18 +33,18 @@ __all__ = [
 Row = tuple[Any, ...]
 
 INSERT_JOB = """INSERT INTO job (number, id, pipeline, definition, state, created, started, ended, not_before,
-    stop_reason, stop_at, stop_by, user, partition, error, variables)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    stop_reason, stop_at, stop_by, user, partition, error, variables, attempt)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 UPDATE_JOB = """UPDATE job SET state = ?, started = ?, ended = ?, not_before = ?, stop_reason = ?, stop_at = ?,
-    stop_by = ?, error = ? WHERE id = ?"""
+    stop_by = ?, error = ?, attempt = ? WHERE id = ?"""
 
 # A job that is not there, because it could not be saved or has been removed, has no tasks: nothing is written.
 REPLACE_TASK = """REPLACE INTO task (job, position, name, state, depends_on, started, ended, exit_code, reason,
     allow_failure) SELECT number, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM job WHERE id = ?"""
 
 JOB_COLUMNS = """number, id, pipeline, definition, state, created, started, ended, not_before, stop_reason, stop_at,
-    stop_by, user, partition, error, variables"""
+    stop_by, user, partition, error, variables, attempt"""
 
 TASK_COLUMNS = "job, position, name, state, depends_on, started, ended, exit_code, reason, allow_failure"
 
@@ -96,12 +96,22 @@ def job_parameters(job: JobView, definition: int) -> Row:
         _clean(job.partition),
         _clean(job.error),
         variables,
+        job.attempt,
     )
 
 
 def update_parameters(job: JobView) -> Row:
     """Return what can change in a job's own row, for `UPDATE_JOB`."""
-    return (job.state.value, job.started, job.ended, job.not_before, *_stop(job), _clean(job.error), job.id)
+    return (
+        job.state.value,
+        job.started,
+        job.ended,
+        job.not_before,
+        *_stop(job),
+        _clean(job.error),
+        job.attempt,
+        job.id,
+    )
 
 
 def task_parameters(job_id: JobId, position: int, task: TaskView) -> Row:
@@ -126,9 +136,8 @@ def job_from_row(row: Row, definition: PipelineDef, touched: Mapping[int, TaskVi
     Raises:
         StoreError: the row holds a state or a stop reason that this program does not know.
     """
-    number, job_id, pipeline, _, state, created, started, ended, not_before, reason, at, by, user, part, error, data = (
-        row
-    )
+    (number, job_id, pipeline, _, state, created, started, ended, not_before, reason, at, by, *rest) = row
+    user, part, error, data, attempt = rest
     try:
         known = _STATES[state]
         stop = StopRequest(_STOP_REASONS[reason], at, by) if reason is not None else None
@@ -151,6 +160,7 @@ def job_from_row(row: Row, definition: PipelineDef, touched: Mapping[int, TaskVi
         part,
         stop,
         error,
+        attempt,
     )
 
 

@@ -52,7 +52,12 @@ def _version_1(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1,)
+def _version_2(connection: sqlite3.Connection) -> None:
+    """Count how often a job began."""
+    connection.execute("ALTER TABLE job ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1, _version_2)
 """Step n leads from version n to version n + 1. Steps are never changed once released, only added."""
 
 VERSION = len(MIGRATIONS)

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from prunner_trio.definition.pipeline import PipelineDef
-from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobsRemoved, TaskChanged
+from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobReset, JobsRemoved, TaskChanged
 from prunner_trio.model import JobId
 from prunner_trio.storage.rows import (
     INSERT_JOB,
@@ -26,6 +26,8 @@ COUNT_OUTAGE = """INSERT INTO meta (key, value) VALUES ('outages', 1)
 
 RAISE_LAST_NUMBER = """INSERT INTO meta (key, value) VALUES ('last_number', ?)
     ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
+
+FORGET_TASKS = "DELETE FROM task WHERE job = (SELECT number FROM job WHERE id = ?)"
 
 UNFIT = (
     TypeError,
@@ -55,6 +57,9 @@ class Tables:
         """Write a change of something that is there already; nothing happens if it is not, or no more."""
         match change:
             case JobChanged(job=job):
+                self._connection.execute(UPDATE_JOB, update_parameters(job))
+            case JobReset(job=job):
+                self._connection.execute(FORGET_TASKS, (job.id,))
                 self._connection.execute(UPDATE_JOB, update_parameters(job))
             case TaskChanged(job_id=job_id, position=position, task=task):
                 self._connection.execute(REPLACE_TASK, task_parameters(job_id, position, task))

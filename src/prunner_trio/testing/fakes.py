@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
 import trio
@@ -167,12 +167,26 @@ class FakeLauncher:
         open: the process trees that were launched and not yet closed.
     """
 
-    def __init__(self, acts: Acts | None = None, note: Callable[[Launch, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        acts: Acts | None = None,
+        note: Callable[[Launch, str], None] | None = None,
+        remains: Mapping[str, Act] | None = None,
+    ) -> None:
+        """Start nothing, as `acts` say.
+
+        Args:
+            note: told of signals to what was launched.
+            remains: what an earlier daemon left alive, by task or `job id/task`: an `Act` that begins
+                when the new daemon does.
+        """
         self.launches: list[Launch] = []
         self.open: set[FakeProc] = set()
         self._acts = dict(acts or {})
         self._note = note or (lambda launch, what: None)
         self._counts: dict[str, int] = {}
+        self._started = 0
+        self._remains = dict(remains or {})
 
     async def launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> FakeProc:
         """See `Launcher.launch`."""
@@ -191,7 +205,23 @@ class FakeLauncher:
             raise LaunchError(act.launch_error)
         output.write(Stream.STDOUT, act.stdout.encode())
         output.write(Stream.STDERR, act.stderr.encode())
-        proc = FakeProc(1_000_000 + len(self.launches), act, lambda what: self._note(launch, what), self.open.discard)
+        return self._proc(launch, act)
+
+    async def remains(self, keys: Collection[str]) -> Mapping[str, FakeProc]:
+        """See `Launcher.remains`."""
+        await trio.lowlevel.checkpoint()
+        found = {}
+        for key in keys:
+            job_id, _, task = key.partition("/")
+            act = self._remains.get(key, self._remains.get(task))
+            if act is not None:
+                launch = Launch(trio.current_time(), "", task, job_id, Command((), "/", key=key), {})
+                found[key] = self._proc(launch, act)
+        return found
+
+    def _proc(self, launch: Launch, act: Act) -> FakeProc:
+        self._started += 1
+        proc = FakeProc(1_000_000 + self._started, act, lambda what: self._note(launch, what), self.open.discard)
         self.open.add(proc)
         return proc
 

@@ -14,7 +14,7 @@ from prunner_trio.execution import Job, Runner, run_engine
 from prunner_trio.model import Event, EventKind, JobId
 from prunner_trio.output.memory import MemoryOutputStore
 from prunner_trio.storage.memory import MemoryJournal
-from prunner_trio.testing.fakes import Acts, FakeLauncher, Launch
+from prunner_trio.testing.fakes import Act, Acts, FakeLauncher, Launch
 from prunner_trio.testing.transcript import Entry, Transcript
 
 __all__ = ["EPOCH", "Rig", "Scenario", "open_rig", "simulate"]
@@ -60,6 +60,7 @@ async def open_rig(
     env: Mapping[str, str] | None = None,
     kill_timeout: float = 2.0,
     most_tasks: int | None = None,
+    remains: Mapping[str, Act] | None = None,
 ) -> AsyncIterator[Rig]:
     """Open a runner on paper inside a Trio program that runs on a `MockClock`.
 
@@ -69,6 +70,7 @@ async def open_rig(
         env: the environment that tasks start from.
         kill_timeout: see `run_engine`.
         most_tasks: see `run_engine`.
+        remains: what the earlier rig left alive, by task or `job id/task`; each begins now.
     """
     transcript, started = Transcript(), trio.current_time()
     journal = journal if journal is not None else MemoryJournal()
@@ -80,7 +82,8 @@ async def open_rig(
         transcript.add(Entry(at, f"{pipeline}#{numbers.get(job_id, 0)}", task, what))
 
     def signaled(launch: Launch, what: str) -> None:
-        note(launch.job_id, launch.pipeline, launch.task, what)
+        job = runner.job(JobId(launch.job_id))
+        note(launch.job_id, job.view().pipeline if job is not None else launch.pipeline, launch.task, what)
 
     def observed(event: Event) -> None:
         if event.job_id not in numbers and (job := runner.job(event.job_id)) is not None:
@@ -88,7 +91,7 @@ async def open_rig(
         what = "removed" if event.kind is EventKind.REMOVED else event.state.value
         note(event.job_id, event.pipeline, event.task, f"{what} ({event.reason})" if event.reason else what)
 
-    launcher = FakeLauncher(acts, signaled)
+    launcher = FakeLauncher(acts, signaled, remains)
     first = await journal.last_number()
 
     def new_id() -> JobId:
@@ -123,6 +126,7 @@ def simulate(
     env: Mapping[str, str] | None = None,
     kill_timeout: float = 2.0,
     most_tasks: int | None = None,
+    remains: Mapping[str, Act] | None = None,
     time_limit: float = 1_000_000.0,
 ) -> Transcript:
     """Run `scenario(rig)` to its end, let the running jobs finish, and return what happened.
@@ -143,7 +147,13 @@ def simulate(
     async def main() -> Transcript:
         with trio.fail_after(time_limit):
             async with open_rig(
-                known, acts, journal=journal, env=env, kill_timeout=kill_timeout, most_tasks=most_tasks
+                known,
+                acts,
+                journal=journal,
+                env=env,
+                kill_timeout=kill_timeout,
+                most_tasks=most_tasks,
+                remains=remains,
             ) as rig:
                 await scenario(rig)
         if rig.launcher.open:

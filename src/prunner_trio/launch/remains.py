@@ -1,0 +1,180 @@
+"""What is still alive of tasks that an earlier daemon launched.
+
+These processes are not our children: their exit status goes to somebody else, and their numbers may be given to others
+at any moment. So they are found anew by the signs that every process of a task inherits (see `tags` and `tree.MARK`),
+and each is pinned before a signal is sent or its end waited for.
+"""
+
+import os
+import signal
+from collections.abc import Collection, Iterable, Iterator
+
+import attrs
+import trio
+
+from prunner_trio.errors import EndLost
+from prunner_trio.launch.procfs import Pinned, Stat, children, environment, ignores, open_process, stat
+from prunner_trio.launch.tags import tag_for, tag_of
+from prunner_trio.launch.tree import MARK, mark_for
+
+__all__ = ["Remains", "find_remains"]
+
+_PAUSE = 0.01
+_MOST_ROUNDS = 10
+
+
+def find_remains(keys: Collection[str]) -> dict[str, "Remains"]:
+    """Return what lives of the tasks with these keys. One look at all processes of the machine, however many keys."""
+    if not keys:
+        return {}
+    found = {key: Remains(mark_for(key)) for key in keys}
+    by_mark = {remains.mark: key for key, remains in found.items()}
+    by_tag = {remains.tag: key for key, remains in found.items()}
+    alive = set()
+    for process, tag, marks in _signs():
+        for key in filter(None, (by_tag.get(tag), *map(by_mark.get, marks))):
+            found[key].note(process)
+            alive.add(key)
+    return {key: found[key] for key in found if key in alive}
+
+
+@attrs.define(eq=False)
+class Remains:
+    """What is left of one task; see `Proc`.
+
+    Attributes:
+        mark: what names the task's tree in `MARK`.
+    """
+
+    mark: str
+    _seen: dict[int, Stat] = attrs.field(factory=dict, init=False)
+    _told: dict[tuple[int, int], str] = attrs.field(factory=dict, init=False)
+    _last: int = attrs.field(default=0, init=False)
+
+    @property
+    def tag(self) -> int:
+        """See `tags`."""
+        return tag_for(self.mark)
+
+    @property
+    def pid(self) -> int:
+        """The oldest of the processes that were seen, for messages; 0 if none was."""
+        return min(self._seen.values(), key=lambda process: process.start).pid if self._seen else 0
+
+    def note(self, process: Stat) -> None:
+        """Remember a process as one of these."""
+        self._seen[process.pid] = process
+
+    async def wait(self) -> int:
+        """Wait until all have gone; nobody has the exit status.
+
+        Raises:
+            EndLost: always, in the end.
+        """
+        await self.wait_gone()
+        raise EndLost
+
+    def signal_tree(self, sig: int) -> None:
+        """Send a signal to all; see `Proc.signal_tree`."""
+        self._last = sig
+        if sig == signal.SIGKILL:
+            self._kill()
+        else:
+            self._tell(self._members())
+
+    async def wait_gone(self) -> None:
+        """Return when none is alive. Those who come to light after SIGKILL get it too."""
+        await trio.lowlevel.checkpoint()
+        while members := self._members():
+            if self._last == signal.SIGKILL:
+                self._kill()
+            waited = False
+            for pinned in _pin(members):
+                await trio.lowlevel.wait_readable(pinned.fd)
+                waited = True
+            if not waited:
+                await trio.sleep(_PAUSE)
+
+    def signaled(self) -> tuple[str, ...]:
+        """Return the names and pids of those to whom signals were sent."""
+        return tuple(self._told.values())
+
+    def let_go(self) -> None:
+        """Do nothing: they are not our children, so they outlive us anyway."""
+
+    def close(self) -> None:
+        """Do nothing: processes are held only while they are looked at."""
+
+    def _members(self) -> list[Stat]:
+        """Return all that are alive, parents before children where that is known."""
+        for process, tag, marks in _signs():
+            if tag == self.tag or self.mark in marks:
+                self.note(process)
+        self._seen = {process.pid: process for process in _below(self._seen.values())}
+        return list(self._seen.values())
+
+    def _kill(self) -> None:
+        done: set[tuple[int, int]] = set()
+        for _ in range(_MOST_ROUNDS):  # who forks while the list is being worked off leaves a child that is not on it
+            fresh = [process for process in self._members() if (process.pid, process.start) not in done]
+            if not fresh:
+                return
+            self._tell(fresh)
+            done.update((process.pid, process.start) for process in fresh)
+
+    def _tell(self, processes: Iterable[Stat]) -> None:
+        for pinned in _pin(processes):
+            gentle = self._last == signal.SIGINT and ignores(pinned.process.pid, signal.SIGINT)
+            pinned.send(signal.SIGTERM if gentle else self._last)
+            if self._last in (signal.SIGINT, signal.SIGTERM):
+                pinned.send(signal.SIGCONT)
+            process = pinned.process
+            self._told.setdefault((process.pid, process.start), f"{process.name} (pid {process.pid})")
+
+
+def _signs() -> Iterator[tuple[Stat, int, list[str]]]:
+    """Yield each living process but this one, with its tag (0: none) and its marks.
+
+    A task may have started this very daemon, and with it all that it will launch: marks that we bear ourselves say
+    nothing.
+    """
+    own = os.getpid()
+    ours = set(environment(own, MARK).split(":")) | {""}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if pid == own:
+            continue
+        tag = tag_of(pid) or 0
+        marks = [mark for mark in environment(pid, MARK).split(":") if mark not in ours]
+        if (tag or marks) and (process := stat(pid)) is not None and process.alive:
+            yield process, tag, marks
+
+
+def _below(roots: Iterable[Stat]) -> list[Stat]:
+    """Return those of `roots` that are alive still, and all that live below them, without this process and its own."""
+    found: list[Stat] = []
+    queue = [(root.pid, root.start) for root in sorted(roots, key=lambda root: root.start)]
+    met = {pid for pid, _ in queue} | {os.getpid()}
+    for pid, start in queue:
+        process = stat(pid)
+        if process is None or start not in (0, process.start):
+            continue
+        if process.alive:
+            found.append(process)
+        fresh = [child for child in children(pid) if child not in met]
+        met.update(fresh)
+        queue += [(child, 0) for child in fresh]
+    return found
+
+
+def _pin(processes: Iterable[Stat]) -> Iterator[Pinned]:
+    """Yield each that lives still, held for as long as the consumer looks at it."""
+    for process in processes:
+        try:
+            pinned = open_process(process)
+        except OSError:  # no descriptors left: the next step of the stop sequence may find some
+            continue
+        if pinned is not None:
+            try:
+                yield pinned
+            finally:
+                pinned.close()
