@@ -210,7 +210,7 @@ def test_a_start_without_a_port_leaves_the_jobs_as_they_were(daemon: Daemon) -> 
         taken.listen()
         daemon.fails("--address", f"127.0.0.1:{taken.getsockname()[1]}")
     daemon.start()
-    assert daemon.detail(running)["canceled"]
+    wait_for(lambda: daemon.detail(running)["canceled"], "what was left of the job to be gone")
     after = daemon.detail(waiting)
     assert (after["canceled"], after["completed"], after["start"]) == (False, False, None)
 
