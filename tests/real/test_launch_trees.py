@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -470,7 +471,7 @@ def test_who_handles_the_interrupt_keeps_its_time(null: Null, containment: Conta
             "signal.signal(signal.SIGINT, end); open('ready', 'w').close()\nwhile True: time.sleep(60)\n"
         )
         (tmp_path / "polite.py").write_text(code)
-        proc = await bed.start(f"cd {tmp_path}; {sys.executable} polite.py TOKEN & wait")
+        proc = await bed.start(f"cd {shlex.quote(str(tmp_path))}; {shlex.quote(sys.executable)} polite.py TOKEN & wait")
         while not (tmp_path / "ready").exists():
             await trio.sleep(0.01)
         assert await stop(proc, (signal.SIGINT, 10.0)) == [signal.SIGINT]
@@ -657,7 +658,7 @@ def test_nobody_left_means_gone_at_once_and_nothing_is_signaled(null: Null, cont
 def test_leaves_of_a_daemon_that_was_killed_are_ended_by_the_next_one(null: Null, tmp_path: Path) -> None:
     parent = find_parent()
     assert parent is not None
-    old = parent / "prunner-999999999-1"
+    old = parent / "prunner.999999999-1-1"
     leaf = old / "task-1"
     leaf.mkdir(parents=True)
 

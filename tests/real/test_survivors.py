@@ -1,6 +1,7 @@
 """Finding and ending what an earlier daemon left alive: real processes, launched by a program that is killed."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -164,7 +165,9 @@ def test_survivors_that_resist_are_killed(crash: Crash) -> None:
 
 
 def test_a_survivor_that_forks_all_the_time_cannot_get_away(crash: Crash) -> None:
-    (key,) = crash.launch("f() { setsid sleep TOKEN & }; trap '' INT TERM; f; while :; do f; sleep 0.01; done", count=9)
+    (key,) = crash.launch(
+        "f() { setsid sleep TOKEN & }; trap '' INT TERM; f; for i in {1..2000}; do f; sleep 0.01; done", count=9
+    )
 
     async def main() -> None:
         with trio.fail_after(PATIENCE):
@@ -246,7 +249,8 @@ trio.run(main)
 """
     (tmp_path / "daemon.py").write_text(program.replace("TOKEN", crash.token))
     key = f"{crash.key}0"
-    script = f"cd {tmp_path}; PYTHONPATH={os.pathsep.join(sys.path)} {sys.executable} daemon.py '{key}'"
+    path, python = shlex.quote(os.pathsep.join(sys.path)), shlex.quote(sys.executable)
+    script = f"cd {shlex.quote(str(tmp_path))}; PYTHONPATH={path} {python} daemon.py '{key}'"
     crash.launch(f"sleep TOKEN & {script}; wait", count=1)
 
     async def main() -> None:
