@@ -33,6 +33,9 @@ MAX_NODES = 500_000
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TAGS = frozenset({"!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NESTING_OF_LIBYAML = "maximum nesting depth"
+"""What newer versions of libyaml say of more than 1000 levels; they may do so before the first events come."""
+
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _LINE_END = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 
@@ -169,6 +172,8 @@ class _Composer:
         except yaml.MarkedYAMLError as exc:
             mark = exc.problem_mark or exc.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+            if _NESTING_OF_LIBYAML in (exc.problem or ""):
+                raise self._too_deep(line, column) from exc
             raise self._unreadable(line, column, *_explain(exc, text, line, column)) from exc
         except (yaml.YAMLError, ValueError, OverflowError) as exc:
             # PyYAML without libyaml lets chr() fail on an escape such as "\UFFFFFFFF".
