@@ -11,6 +11,7 @@ from prunner_trio._version import __version__
 if TYPE_CHECKING:
     from prunner_trio.definition import (
         Definitions,
+        Limits,
         OnDaemonCrash,
         Orphans,
         PipelineDef,
@@ -51,6 +52,7 @@ __all__ = [
     "JobNotFound",
     "JobView",
     "LaunchError",
+    "Limits",
     "OnDaemonCrash",
     "Orphans",
     "PipelineDef",

@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 
+import attrs
 import pytest
 import yaml
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from prunner_trio.definition import (
     Definitions,
+    Limits,
     OnDaemonCrash,
     Orphans,
     PipelineDef,
@@ -21,6 +23,7 @@ from prunner_trio.definition import (
     problems_json,
     startup_text,
 )
+from prunner_trio.definition.check import check_files
 from prunner_trio.errors import InvalidDefinition, Problem
 
 
@@ -64,9 +67,12 @@ pipelines:
     timeout: 1h
     kill_timeout: 0s
     orphans: keep
+    limits: {memory: 64Mi, cpu: 0.5, processes: 9, x-note: 1}
+    limits_optional: true
     on_daemon_crash: requeue
     x-note: {free: text}
-    on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, orphans: kill, x-note: 1}
+    on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, orphans: kill,
+               limits: {memory: 10M}, x-note: 1}
     tasks:
       b:
         script: [echo, 012, ""]
@@ -77,6 +83,8 @@ pipelines:
         timeout: 500ms
         kill_timeout: 3s
         orphans: wait
+        limits: {cpu: 2}
+        limits_optional: false
         x-note: 1
       a:
 """
@@ -87,7 +95,19 @@ def test_every_key_arrives_where_it_belongs() -> None:
         "p",
         (
             TaskDef("a"),
-            TaskDef("b", ("echo", "012", ""), ("a",), True, {"C": ""}, "/bin/zsh", 0.5, 3.0, Orphans.WAIT),
+            TaskDef(
+                "b",
+                ("echo", "012", ""),
+                ("a",),
+                True,
+                {"C": ""},
+                "/bin/zsh",
+                0.5,
+                3.0,
+                Orphans.WAIT,
+                Limits(cpu=2.0),
+                False,
+            ),
         ),
         concurrency=2,
         queue_limit=3,
@@ -98,13 +118,22 @@ def test_every_key_arrives_where_it_belongs() -> None:
         retention_count=5,
         env={"A": "1.10"},
         on_error=TaskDef(
-            "on_error", ("e",), env={"B": "yes"}, shell="bash", timeout=30.0, kill_timeout=1.0, orphans=Orphans.KILL
+            "on_error",
+            ("e",),
+            env={"B": "yes"},
+            shell="bash",
+            timeout=30.0,
+            kill_timeout=1.0,
+            orphans=Orphans.KILL,
+            limits=Limits(10_000_000),
         ),
         shell="sh",
         timeout=3600.0,
         kill_timeout=0.0,
         file="pipelines.yml",
         orphans=Orphans.KEEP,
+        limits=Limits(67_108_864, 0.5, 9),
+        limits_optional=True,
         on_daemon_crash=OnDaemonCrash.REQUEUE,
     )
 
@@ -217,6 +246,14 @@ IN_A_PIPELINE = {
     "kill_timeout: ▸-1s": ("kill_timeout", "kill_timeout must not be negative", ""),
     "orphans: ▸keeps": ("orphans", 'unknown way to treat orphans: "keeps"', 'did you mean "keep"?'),
     "orphans: ▸[kill]": ("orphans", "orphans must be a text, not a list", ""),
+    "limits: ▸512Mi": ("limits", 'limits must be a map of limits, not "512Mi"', ""),
+    "limits: {memory: ▸512X}": ("limits.memory", 'memory: "512X" has the unknown unit "X"', ""),
+    "limits: {memory: ▸lots}": ("limits.memory", 'memory: "lots" is not a size', ""),
+    "limits: {memory: ▸1Ki}": ("limits.memory", "memory must be at least 1Mi", ""),
+    "limits: {cpu: ▸0}": ("limits.cpu", "cpu must be between 0.01 and 10000", ""),
+    "limits: {cpu: ▸all}": ("limits.cpu", 'cpu must be a number such as 0.5, not "all"', ""),
+    "limits: {processes: ▸0}": ("limits.processes", "processes must be greater than 0", ""),
+    "limits: {▸ram: 1Gi}": ("limits.ram", 'unknown key "ram"', 'did you mean "memory"?'),
     "on_daemon_crash: ▸retry": ("on_daemon_crash", 'unknown way to recover: "retry"', "allowed: cancel, requeue"),
     "on_daemon_crash: ▸[cancel]": ("on_daemon_crash", "on_daemon_crash must be a text, not a list", ""),
     "shell: ▸' '": ("shell", "shell must not be empty", ""),
@@ -491,6 +528,12 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 NAMES = TEXTS.filter(lambda text: 0 < len(text.encode()) <= 100 and text != "on_error")
 ENVS = st.dictionaries(NAMES.filter(lambda name: "=" not in name), TEXTS, max_size=3)
 SECONDS = st.integers(1, 10**6).map(lambda tenths: tenths / 10)
+LIMITS = st.builds(
+    Limits,
+    st.none() | st.integers(2**20, 2**62),
+    st.none() | st.integers(1, 10**6).map(lambda hundredths: hundredths / 100),
+    st.none() | st.integers(1, 10**9),
+)
 ORPHANS = st.none() | st.sampled_from(Orphans)
 SHELLS = st.none() | NAMES.filter(lambda text: text.strip())
 
@@ -513,6 +556,8 @@ def tasks(draw: st.DrawFn) -> tuple[TaskDef, ...]:
             draw(st.none() | SECONDS),
             draw(st.none() | SECONDS),
             draw(ORPHANS),
+            draw(LIMITS),
+            draw(st.none() | st.booleans()),
         )
         for name in order(needs)
     )
@@ -540,6 +585,8 @@ def pipelines(draw: st.DrawFn) -> PipelineDef:
         draw(st.none() | SECONDS),
         "f.yml",
         draw(ORPHANS),
+        draw(LIMITS),
+        draw(st.none() | st.booleans()),
         draw(st.sampled_from(OnDaemonCrash)),
     )
 
@@ -556,6 +603,8 @@ def task_tree(task: TaskDef) -> dict[str, object]:
         "timeout": time(task.timeout),
         "kill_timeout": time(task.kill_timeout),
         "orphans": task.orphans and task.orphans.value,
+        "limits": attrs.asdict(task.limits),
+        "limits_optional": task.limits_optional,
     }
     if task.name != "on_error":
         tree |= {"depends_on": list(task.depends_on), "allow_failure": task.allow_failure}
@@ -579,6 +628,8 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
         "timeout": time(pipeline.timeout),
         "kill_timeout": time(pipeline.kill_timeout),
         "orphans": pipeline.orphans and pipeline.orphans.value,
+        "limits": attrs.asdict(pipeline.limits),
+        "limits_optional": pipeline.limits_optional,
         "on_daemon_crash": pipeline.on_daemon_crash.value,
     }
 
@@ -587,3 +638,63 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
 def test_a_pipeline_written_as_yaml_reads_back_the_same(pipeline: PipelineDef, flow: bool) -> None:
     text = yaml.safe_dump({"pipelines": {pipeline.name: tree(pipeline)}}, default_flow_style=flow)
     assert list(parse_definitions({"f.yml": text})) == [pipeline]
+
+
+LACKING = {"memory": "there is no cgroup", "processes": "there is no cgroup"}
+
+
+def problems_on_a_machine_without(lacking: dict[str, str], text: str) -> list[tuple[int, str, str]]:
+    problems = check_files({"f.yml": text}, lambda: lacking)[1]
+    return [(problem.line, problem.key, problem.message) for problem in problems]
+
+
+def test_limits_that_the_machine_cannot_enforce_are_refused_where_they_stand() -> None:
+    text = """
+pipelines:
+  p:
+    limits:
+      cpu: 1
+      memory: 64Mi
+    tasks:
+      t:
+        limits:
+          processes: 9
+    on_error:
+      script: [x]
+      limits: {memory: 1Gi}
+"""
+    start = 'invalid pipeline definition "p": '
+    why = "there is no cgroup"
+    assert problems_on_a_machine_without(LACKING, text) == [
+        (6, "pipelines.p.limits.memory", f'{start}this machine cannot enforce the limit "memory": {why}'),
+        (
+            10,
+            "pipelines.p.tasks.t.limits.processes",
+            f'{start}task "t": this machine cannot enforce the limit "processes": {why}',
+        ),
+        (
+            13,
+            "pipelines.p.on_error.limits.memory",
+            f'{start}on_error: this machine cannot enforce the limit "memory": {why}',
+        ),
+    ]
+    assert problems_on_a_machine_without({}, text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{limits: {memory: 64Mi}, limits_optional: true}",
+        "{tasks: {t: {limits: {memory: 64Mi}, limits_optional: true}}}",
+        "{limits_optional: true, tasks: {t: {limits: {memory: 64Mi}}}}",
+        "{limits: {cpu: 1}}",
+        "{limits: {memory: }}",
+    ],
+)
+def test_limits_that_are_optional_or_can_be_enforced_are_fine(text: str) -> None:
+    assert problems_on_a_machine_without(LACKING, f"pipelines: {{p: {text}}}") == []
+
+
+def test_a_task_may_insist_on_limits_that_are_optional_in_its_pipeline() -> None:
+    text = "{limits_optional: true, tasks: {t: {limits: {memory: 64Mi}, limits_optional: false}}}"
+    assert len(problems_on_a_machine_without(LACKING, f"pipelines: {{p: {text}}}")) == 1

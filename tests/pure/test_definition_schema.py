@@ -8,8 +8,8 @@ import attrs
 import pytest
 import yaml
 
-from prunner_trio.definition import PipelineDef, TaskDef, json_schema, parse_definitions
-from prunner_trio.definition.schema import FILE, HANDLER, LEVELS, PIPELINE, TASK
+from prunner_trio.definition import Limits, PipelineDef, TaskDef, json_schema, parse_definitions
+from prunner_trio.definition.schema import FILE, HANDLER, LEVELS, LIMITS, PIPELINE, TASK
 
 MANUAL = Path(__file__).parents[2] / "docs" / "definitions.md"
 DERIVED = {"name", "file"}
@@ -20,6 +20,7 @@ def test_the_table_has_exactly_the_keys_of_the_definitions() -> None:
     assert set(PIPELINE) == {field.name for field in attrs.fields(PipelineDef)} - DERIVED
     assert set(TASK) == {field.name for field in attrs.fields(TaskDef)} - DERIVED
     assert set(HANDLER) < set(TASK)
+    assert set(LIMITS) == {field.name for field in attrs.fields(Limits)}
 
 
 def test_the_schema_can_be_written_as_json() -> None:
@@ -31,7 +32,7 @@ def test_the_schema_can_be_written_as_json() -> None:
 def test_the_schema_describes_every_key_and_no_other() -> None:
     schema = json_schema()
     parts = schema["$defs"]
-    for table, part in [(FILE, schema), *zip([PIPELINE, TASK, HANDLER], parts.values(), strict=True)]:
+    for table, part in [(FILE, schema), *zip([PIPELINE, TASK, HANDLER, LIMITS], parts.values(), strict=True)]:
         assert set(part["properties"]) == set(table)
         assert all(spec["description"] for spec in part["properties"].values())
         assert part["additionalProperties"] is False
@@ -58,6 +59,7 @@ def with_key(level: str, key: str) -> str:
         "a pipeline": f"pipelines: {{p: {{{example}{extra}}}}}",
         "a task": f"pipelines: {{p: {{tasks: {{build: , lint: , t: {{{example}}}}}}}}}",
         "on_error": f"pipelines: {{p: {{on_error: {{script: [a], {example if key != 'script' else 'x-a: b'}}}}}}}",
+        "limits": f"pipelines: {{p: {{limits: {{{example}}}}}}}",
     }[level]
 
 

@@ -658,7 +658,7 @@ def test_nobody_left_means_gone_at_once_and_nothing_is_signaled(null: Null, cont
 def test_leaves_of_a_daemon_that_was_killed_are_ended_by_the_next_one(null: Null, tmp_path: Path) -> None:
     parent = find_parent()
     assert parent is not None
-    old = parent / "prunner-999999999-1"
+    old = parent / "prunner.999999999-1-1"
     leaf = old / "task-1"
     leaf.mkdir(parents=True)
 

@@ -73,6 +73,6 @@ def test_a_user_runs_it_without_root(jane: Jane) -> None:
     daemon = Path("/proc") / shown["MainPID"]
     assert daemon.stat().st_uid == home.stat().st_uid
     leaves = Path("/sys/fs/cgroup") / shown["ControlGroup"].lstrip("/")
-    assert list(leaves.glob("prunner-*")), "its place for the control groups of tasks"
+    assert list(leaves.glob("prunner.*")), "its place for the control groups of tasks"
     jane("systemctl", "--user", "stop", "prunner-trio")
     assert not daemon.exists()

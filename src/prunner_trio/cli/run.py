@@ -20,7 +20,7 @@ from prunner_trio.daemon.world import World, look_around
 from prunner_trio.definition import ON_ERROR, Definitions, PipelineDef, load_definitions
 from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Job, Runner, StopLevel, run_engine
-from prunner_trio.launch import open_launcher
+from prunner_trio.launch import missing_limits, open_launcher
 from prunner_trio.model import Event, EventKind, JobView, State
 from prunner_trio.storage import MemoryJournal
 
@@ -36,7 +36,7 @@ def run(parsed: Parsed) -> int:
     logging.getLogger("prunner_trio").setLevel(logging.WARNING)
     try:
         world = look_around(dict(os.environ), values.list("env-files"))
-        definitions = load_definitions(values.text("pattern"), Path(values.text("path")))
+        definitions = load_definitions(values.text("pattern"), Path(values.text("path")), missing_limits)
         pipeline = definitions.get(parsed.operands[0])
         if pipeline is None:
             return no_such_pipeline(definitions, parsed.operands[0])

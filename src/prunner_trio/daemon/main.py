@@ -36,7 +36,7 @@ from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.http import create_app
 from prunner_trio.http.server import bind, serve_http
-from prunner_trio.launch import Containment, PosixLauncher, open_launcher
+from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher
 from prunner_trio.output import FileOutputStore
 from prunner_trio.storage import open_journal
 
@@ -109,6 +109,7 @@ class _Daemon:
     level: StopLevel = attrs.field(default=StopLevel.SERVE, init=False)
     _start: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _stopping: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _containment: Containment = attrs.field(default=Containment.AUTO, init=False)
     _runner: Runner | None = attrs.field(default=None, init=False)
     _reloader: Reloader | None = attrs.field(default=None, init=False)
     _reload_later: bool = attrs.field(default=False, init=False)
@@ -164,7 +165,7 @@ class _Daemon:
             with _or_cannot_start("cannot use the working directory"):
                 world = look_around(self.environ, settings.env_files)
             definitions = await trio.to_thread.run_sync(
-                load_definitions, settings.pattern, Path(settings.path), abandon_on_cancel=True
+                load_definitions, settings.pattern, Path(settings.path), missing_limits, abandon_on_cancel=True
             )
             log.info("loaded definitions", extra={"pipelines": len(definitions), "files": len(definitions.files)})
             if not definitions.files:
@@ -196,9 +197,11 @@ class _Daemon:
 
     async def _open_launcher(self, stack: contextlib.AsyncExitStack) -> PosixLauncher:
         try:
-            return await stack.enter_async_context(open_launcher(Containment(self.settings.containment)))
+            launcher = await stack.enter_async_context(open_launcher(Containment(self.settings.containment)))
         except RuntimeError as exc:
             raise CannotStart(str(exc)) from exc
+        self._containment = launcher.containment
+        return launcher
 
     async def _bind(self) -> list[socket]:
         try:
@@ -217,6 +220,7 @@ class _Daemon:
             interval=settings.poll_interval if settings.watch else None,
             before=self._notifier.reloading,
             after=self._reloaded,
+            lacking=missing_limits,
         )
         if self._reload_later:
             self._reloader.request()
@@ -246,7 +250,7 @@ class _Daemon:
     def _announce(self, runner: Runner, sockets: Sequence[socket]) -> None:
         addresses = ", ".join(_shown(sock) for sock in sockets)
         running, waiting = runner.counts()
-        facts = {"address": addresses, "containment": self.settings.containment, "running": running, "waiting": waiting}
+        facts = {"address": addresses, "containment": self._containment.value, "running": running, "waiting": waiting}
         log.info("ready", extra=facts)
         self._notifier.ready(f"listening on {addresses}")
         # What lives now lives to the end: the collector need not look at it again.

@@ -1,7 +1,7 @@
 """New definitions while the daemon runs: on request, and with `--watch` at intervals."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -25,6 +25,7 @@ class Reloader:
         interval: seconds between two looks without a request; None: none.
         before: called before each look that was requested.
         after: called after each look, with whether it was requested.
+        lacking: see `load_definitions`.
     """
 
     pattern: str
@@ -34,6 +35,7 @@ class Reloader:
     interval: float | None = None
     before: Callable[[], None] = attrs.field(default=lambda: None, kw_only=True)
     after: Callable[[bool], None] = attrs.field(default=lambda _asked: None, kw_only=True)
+    lacking: Callable[[], Mapping[str, str]] = attrs.field(default=dict, kw_only=True)
     _requested: trio.Event = attrs.field(factory=trio.Event, init=False)
     _known_problems: tuple[Problem, ...] = attrs.field(default=(), init=False)
     _thread: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
@@ -64,7 +66,7 @@ class Reloader:
     async def _reload(self, *, asked: bool) -> None:
         try:
             found = await trio.to_thread.run_sync(
-                load_definitions, self.pattern, self.base, abandon_on_cancel=True, limiter=self._thread
+                load_definitions, self.pattern, self.base, self.lacking, abandon_on_cancel=True, limiter=self._thread
             )
         except InvalidDefinition as exc:
             if asked or exc.problems != self._known_problems:

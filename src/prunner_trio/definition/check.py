@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,15 +13,18 @@ import attrs
 from prunner_trio.definition import graph
 from prunner_trio.definition.duration import parse_duration
 from prunner_trio.definition.pipeline import (
+    NO_LIMITS,
     ON_ERROR,
     Definitions,
+    Limits,
     OnDaemonCrash,
     Orphans,
     PipelineDef,
     QueueStrategy,
     TaskDef,
 )
-from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, PIPELINE, TASK, Key, Kind, Table
+from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, LIMITS, PIPELINE, TASK, Key, Kind, Table
+from prunner_trio.definition.size import parse_size
 from prunner_trio.definition.suggest import closest
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
 from prunner_trio.errors import InvalidDefinition, Problem
@@ -39,6 +43,9 @@ _SHOWN_PATH = 12
 
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
+_DECIMAL_FRACTION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_SMALLEST = 1 << 20
+"""Bytes; with less memory no program starts, and no message fits."""
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+", re.ASCII)
 
 
@@ -54,13 +61,21 @@ def parse_definitions(files: Mapping[str, str]) -> Definitions:
     return definitions
 
 
-def check_files(files: Mapping[str, str]) -> tuple[Definitions, list[Problem]]:
-    """Return the pipelines of `files` that are good, and all problems."""
+def check_files(
+    files: Mapping[str, str], lacking: Callable[[], Mapping[str, str]] = dict
+) -> tuple[Definitions, list[Problem]]:
+    """Return the pipelines of `files` that are good, and all problems.
+
+    Args:
+        lacking: returns the limits that cannot be enforced where the pipelines are to run, and why; asked at most once,
+            and only if there are limits.
+    """
+    lacking = cache(lacking)
     pipelines: list[PipelineDef] = []
     problems: list[Problem] = []
     owners: dict[str, str] = {}
     for file in sorted(files):
-        checker = _Checker(file)
+        checker = _Checker(file, lacking)
         pipelines += checker.check(files[file], owners)
         problems += checker.problems
     by_name = {pipeline.name: pipeline for pipeline in sorted(pipelines, key=lambda pipeline: pipeline.name)}
@@ -152,6 +167,7 @@ class _Wrong(Exception):
 @attrs.define(eq=False)
 class _Checker:
     file: str
+    lacking: Callable[[], Mapping[str, str]]
     problems: list[Problem] = attrs.field(factory=list)
     _comparisons: int = 0
 
@@ -234,6 +250,7 @@ class _Checker:
             return None
         values = self._values(PIPELINE, entry.value, where)
         self._check_queue(values, entry, where)
+        self._check_enforceable(entry.value, where)
         tasks = values.good.pop("tasks", {})
         if ON_ERROR in tasks and values.good.get("on_error") is not None:
             message = f'a task cannot have the name "{ON_ERROR}" beside the key {ON_ERROR}'
@@ -259,6 +276,30 @@ class _Checker:
             report("queue_limit", "is not allowed for queue_strategy partitioned_replace; use queue_partition_limit")
         if values.judged("start_delay", "queue_limit") and good.get("start_delay") and good.get("queue_limit") == 0:
             report("start_delay", "needs queue_limit > 0")
+
+    def _check_enforceable(self, pipeline: MapNode, where: _Where) -> None:
+        """Report limits that this machine lacks the means for; pipelines may say that they can do without."""
+
+        def check(node: Node | None, here: _Where, optional: bool) -> bool:
+            if not isinstance(node, MapNode):
+                return optional
+            flag = node.get("limits_optional")
+            if isinstance(flag, TextNode) and flag.plain and flag.text in _FLAGS:
+                optional = _FLAGS[flag.text]
+            limits = node.get("limits")
+            if isinstance(limits, MapNode) and not optional:
+                for entry in limits.entries:
+                    if not entry.value.null and (why := self.lacking().get(entry.key)) is not None:
+                        message = f"this machine cannot enforce the limit {_quote(entry.key)}: {why}"
+                        hint = "limits_optional: true lets tasks run without it"
+                        self._report(here.below("limits").below(entry.key), entry, message, hint)
+            return optional
+
+        optional = check(pipeline, where, False)
+        tasks = pipeline.get("tasks")
+        for entry in tasks.entries if isinstance(tasks, MapNode) else ():
+            check(entry.value, where.below("tasks").below(entry.key, f"task {_quote(entry.key)}: "), optional)
+        check(pipeline.get("on_error"), where.below("on_error", "on_error: "), optional)
 
     def _order(self, tasks: Mapping[str, tuple[TaskDef, _Needs]], where: _Where) -> Sequence[str]:
         """Return the names in their order; those as they stand if the graph is no good."""
@@ -290,6 +331,9 @@ class _Checker:
             Kind.TEXT: self._text,
             Kind.STRATEGY: self._strategy,
             Kind.ORPHANS: self._orphans,
+            Kind.SIZE: self._size,
+            Kind.NUMBER: self._number,
+            Kind.LIMITS: self._limits,
             Kind.CRASH: self._crash,
             Kind.ENV: self._env,
             Kind.SCRIPT: self._script,
@@ -315,7 +359,7 @@ class _Checker:
         if len(node.text) > 20 or abs(number := int(node.text)) > _MAX_NUMBER:
             raise self._wrong(where, node, f"{key.name} is too large: {_describe(node)}")
         number = int(node.text)
-        if number < 0 and key.below:
+        if (number < 0 or (number == 0 and key.positive)) and key.below:
             raise self._wrong(where, node, f"{key.name} {key.below}")
         return number
 
@@ -368,6 +412,30 @@ class _Checker:
             guess = closest(node.text, words)
             hint = f"did you mean {_quote(guess)}?" if guess else f"allowed: {', '.join(words)}"
             raise self._wrong(where, node, f"{unknown}: {_quote(node.text)}", hint) from exc
+
+    def _size(self, key: Key, node: Node, where: _Where) -> int:
+        if not isinstance(node, TextNode):
+            raise self._wrong(where, node, f"{key.name} must be a size such as 64Mi, not {_describe(node)}")
+        try:
+            size = parse_size(node.text)
+        except ValueError as exc:
+            raise self._wrong(where, node, f"{key.name}: {_quote(node.text)} {exc}") from exc
+        if size < _SMALLEST:
+            raise self._wrong(where, node, f"{key.name} {key.below}")
+        return size
+
+    def _number(self, key: Key, node: Node, where: _Where) -> float:
+        if not isinstance(node, TextNode) or not node.plain or not _DECIMAL_FRACTION.fullmatch(node.text):
+            raise self._wrong(where, node, f"{key.name} must be a number such as 0.5, not {_describe(node)}")
+        if not 0.01 <= (number := float(node.text)) <= 10_000:
+            raise self._wrong(where, node, f"{key.name} {key.below}")
+        return number
+
+    def _limits(self, key: Key, node: Node, where: _Where) -> Limits:
+        if not isinstance(node, MapNode):
+            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
+        good = self._values(LIMITS, node, where).good
+        return Limits(**good) if good else NO_LIMITS
 
     def _entries(self, key: Key, node: Node, where: _Where) -> tuple[Entry, ...]:
         if not isinstance(node, MapNode):

@@ -5,7 +5,7 @@ import posixpath
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from wcmatch import glob
@@ -24,12 +24,16 @@ _FLAGS = glob.GLOBSTAR | glob.BRACE | glob.DOTMATCH | glob.FORCEUNIX
 _MAGIC = re.compile(r"[*?\[{\\]")
 
 
-def load_definitions(pattern: str, base: Path) -> Definitions:
+def load_definitions(pattern: str, base: Path, lacking: Callable[[], Mapping[str, str]] = dict) -> Definitions:
     """Return the pipelines of all files below `base` that match `pattern`; no file is fine. Blocks on the disk.
 
     `*` stands for any text without a slash, `**` for any number of folders, `{a,b}` for either, hidden ones included as
     in prunner. Links to folders are followed; a file or folder that can be reached in several ways is read once.
     Folders that may not be read are passed over.
+
+    Args:
+        lacking: returns the limits that cannot be enforced where the pipelines are to run, and why; asked only if there
+            are limits.
 
     Raises:
         InvalidDefinition: with every problem of every file, those of reading included.
@@ -49,7 +53,7 @@ def load_definitions(pattern: str, base: Path) -> Definitions:
         problems.append(Problem(os.fspath(base), 0, 0, "", f"the directory cannot be read: {exc.strerror or exc}"))
     except (PatternLimitException, ValueError) as exc:
         problems.append(Problem(pattern, 0, 0, "", f"the pattern for definition files cannot be used: {exc}"))
-    definitions, more = check_files(texts)
+    definitions, more = check_files(texts, lacking)
     if problems or more:
         raise InvalidDefinition([*problems, *more])
     return definitions

@@ -7,8 +7,10 @@ import attrs
 
 __all__ = [
     "DEFAULT_KILL_TIMEOUT",
+    "NO_LIMITS",
     "ON_ERROR",
     "Definitions",
+    "Limits",
     "OnDaemonCrash",
     "Orphans",
     "PipelineDef",
@@ -52,6 +54,38 @@ class OnDaemonCrash(StrEnum):
 
 
 @attrs.frozen
+class Limits:
+    """What all processes of one task together may use; None: as much as there is.
+
+    Attributes:
+        memory: bytes, swap included.
+        cpu: processors; 0.5 is half the time of one.
+        processes: how many there may be at a time, threads included.
+    """
+
+    memory: int | None = None
+    cpu: float | None = None
+    processes: int | None = None
+
+    def over(self, other: "Limits") -> "Limits":
+        """Return these limits, and those of `other` where there are none."""
+        return Limits(
+            other.memory if self.memory is None else self.memory,
+            other.cpu if self.cpu is None else self.cpu,
+            other.processes if self.processes is None else self.processes,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of those that are set."""
+        return tuple(name for name in ("memory", "cpu", "processes") if getattr(self, name) is not None)
+
+
+NO_LIMITS = Limits()
+"""All that there is."""
+
+
+@attrs.frozen
 class TaskDef:
     """One task of a pipeline.
 
@@ -62,6 +96,8 @@ class TaskDef:
         timeout: seconds; None: no limit.
         kill_timeout: seconds; None: that of the pipeline.
         orphans: None: that of the pipeline.
+        limits: win over those of the pipeline.
+        limits_optional: run without limits that this machine cannot enforce; None: as the pipeline says.
     """
 
     name: str
@@ -73,6 +109,8 @@ class TaskDef:
     timeout: float | None = None
     kill_timeout: float | None = None
     orphans: Orphans | None = None
+    limits: Limits = NO_LIMITS
+    limits_optional: bool | None = None
 
 
 @attrs.frozen
@@ -93,6 +131,8 @@ class PipelineDef:
             (2 s unless told otherwise). 0: SIGKILL at once.
         file: where it was read.
         orphans: default of its tasks; None: kill.
+        limits: of each of its tasks.
+        limits_optional: default of its tasks; None: no.
         on_daemon_crash: what becomes of a running job when the daemon dies.
     """
 
@@ -113,6 +153,8 @@ class PipelineDef:
     kill_timeout: float | None = None
     file: str = ""
     orphans: Orphans | None = None
+    limits: Limits = NO_LIMITS
+    limits_optional: bool | None = None
     on_daemon_crash: OnDaemonCrash = OnDaemonCrash.CANCEL
 
 

@@ -7,7 +7,19 @@ import attrs
 
 from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, QueueStrategy
 
-__all__ = ["EXTENSION", "FILE", "HANDLER", "LEVELS", "PIPELINE", "TASK", "Key", "Kind", "Table", "json_schema"]
+__all__ = [
+    "EXTENSION",
+    "FILE",
+    "HANDLER",
+    "LEVELS",
+    "LIMITS",
+    "PIPELINE",
+    "TASK",
+    "Key",
+    "Kind",
+    "Table",
+    "json_schema",
+]
 
 EXTENSION = "x-"
 """Keys that begin so are never read: room for anchors and for the data of other programs."""
@@ -22,6 +34,9 @@ class Kind(StrEnum):
     TEXT = "text"
     STRATEGY = "queue strategy"
     ORPHANS = "kill, wait or keep"
+    SIZE = "size"
+    NUMBER = "number"
+    LIMITS = "map of limits"
     CRASH = "cancel or requeue"
     ENV = "map of texts"
     SCRIPT = "list of texts"
@@ -79,6 +94,59 @@ def _orphans(default: str, example: str) -> Key:
     )
 
 
+def _limits(default: str, example: str) -> tuple[Key, ...]:
+    return (
+        Key(
+            "limits",
+            Kind.LIMITS,
+            default,
+            "What all processes of a task together may use.",
+            example,
+            also=("resources", "limit", "ulimit"),
+        ),
+        Key(
+            "limits_optional",
+            Kind.FLAG,
+            "false" if default == "none" else "that of the pipeline",
+            "Run without the limits that this machine cannot enforce, rather than refuse them.",
+            "true",
+        ),
+    )
+
+
+LIMITS = _table(
+    Key(
+        "memory",
+        Kind.SIZE,
+        "none",
+        "Memory, swap included; at least 1Mi. Who needs more is killed.",
+        "512Mi",
+        positive=True,
+        below="must be at least 1Mi",
+        also=("mem", "ram", "memory_limit"),
+    ),
+    Key(
+        "cpu",
+        Kind.NUMBER,
+        "none",
+        "Processors: 0.5 is half the time of one, 2 the time of two; at least 0.01.",
+        "1.5",
+        positive=True,
+        below="must be between 0.01 and 10000",
+        also=("cpus", "processors", "cores"),
+    ),
+    Key(
+        "processes",
+        Kind.COUNT,
+        "none",
+        "How many processes and threads there may be at a time; to start one more fails.",
+        "100",
+        positive=True,
+        below="must be greater than 0",
+        also=("pids", "nproc", "threads", "tasks"),
+    ),
+)
+
 FILE = _table(
     Key(
         "pipelines",
@@ -116,6 +184,7 @@ HANDLER = _table(
     ),
     Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "5s", also=("grace_period",)),
     _orphans("that of the pipeline", "wait"),
+    *_limits("those of the pipeline", "{memory: 64Mi}"),
 )
 
 TASK = _table(
@@ -150,6 +219,7 @@ TASK = _table(
     ),
     Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "10s", also=("grace_period",)),
     _orphans("that of the pipeline", "keep"),
+    *_limits("those of the pipeline", "{memory: 1Gi, cpu: 2}"),
 )
 
 PIPELINE = _table(
@@ -233,6 +303,7 @@ PIPELINE = _table(
     ),
     Key("kill_timeout", Kind.DURATION, "2s", _KILL_TIMEOUT, "10s", also=("grace_period",)),
     _orphans("kill", "wait"),
+    *_limits("none", "{memory: 512Mi, processes: 200}"),
     Key(
         "on_daemon_crash",
         Kind.CRASH,
@@ -244,10 +315,17 @@ PIPELINE = _table(
     ),
 )
 
-LEVELS: Mapping[str, Table] = {"the top level": FILE, "a pipeline": PIPELINE, "a task": TASK, "on_error": HANDLER}
+LEVELS: Mapping[str, Table] = {
+    "the top level": FILE,
+    "a pipeline": PIPELINE,
+    "a task": TASK,
+    "on_error": HANDLER,
+    "limits": LIMITS,
+}
 """All tables by the place that they describe."""
 
 _DURATION_PATTERN = r"^(0|[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)([0-9.]+(ns|us|µs|μs|ms|s|m|h))*)$"
+_SIZE_PATTERN = r"^[0-9]+([.][0-9]+)?([KMGT]i?)?$"
 _SCALAR: dict[str, object] = {"type": ["string", "number", "boolean"]}
 
 
@@ -260,7 +338,12 @@ def json_schema() -> dict[str, object]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pipelines",
         **_object(FILE),
-        "$defs": {"pipeline": _object(PIPELINE), "task": _object(TASK), "on_error": _object(HANDLER)},
+        "$defs": {
+            "pipeline": _object(PIPELINE),
+            "task": _object(TASK),
+            "on_error": _object(HANDLER),
+            "limits": _object(LIMITS),
+        },
     }
 
 
@@ -292,6 +375,12 @@ def _type(key: Key) -> dict[str, object]:
             return {"enum": [*(strategy.value for strategy in QueueStrategy), None]}
         case Kind.ORPHANS:
             return {"enum": [*(orphans.value for orphans in Orphans), None]}
+        case Kind.SIZE:
+            return {"type": ["string", "integer", "null"], "pattern": _SIZE_PATTERN, "minimum": 1}
+        case Kind.NUMBER:
+            return {"type": ["number", "null"], "exclusiveMinimum": 0}
+        case Kind.LIMITS:
+            return {"$ref": "#/$defs/limits"}
         case Kind.CRASH:
             return {"enum": [*(way.value for way in OnDaemonCrash), None]}
         case Kind.ENV:

@@ -16,7 +16,7 @@ import trio
 
 from prunner_trio.definition.pipeline import ON_ERROR, Orphans, PipelineDef, TaskDef
 from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
-from prunner_trio.execution.leaving import see_off
+from prunner_trio.execution.leaving import see_off, why_failed
 from prunner_trio.execution.prepare import prepare
 from prunner_trio.execution.seams import (
     Change,
@@ -30,6 +30,7 @@ from prunner_trio.execution.seams import (
     TaskChanged,
     TaskOutput,
     Ticket,
+    Usage,
 )
 from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
 from prunner_trio.model import (
@@ -106,6 +107,11 @@ class TaskRun:
     remains: Proc | None = None
     settled: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    usage: Usage = attrs.field(factory=Usage)
+
+    def note_usage(self, usage: Usage) -> None:
+        """Keep what the processes have used, for the record of the end."""
+        self.usage = usage
 
     def blocker(self) -> "TaskRun | None":
         """Return a dependency that has not passed, if there is one."""
@@ -339,7 +345,8 @@ class JobRun:
             self._move_task(task, Move.FAIL, str(exc), -1)
             return
         if exit_code != 0:
-            self._move_task(task, Move.FAIL, f"exit status {exit_code}", exit_code)
+            limits = task.spec.limits.over(self.definition.limits)
+            self._move_task(task, Move.FAIL, why_failed(exit_code, task.usage, limits), exit_code)
         elif broken:
             self._move_task(task, Move.FAIL, broken, -1)
         else:
@@ -358,7 +365,7 @@ class JobRun:
         )
         if task.remains is not None:
             proc, task.remains = task.remains, None
-            status = await self._see_off(task.spec, proc, None)
+            status = await self._see_off(task, proc, None)
         elif plan.command is None:
             return 0, plan.broken
         else:
@@ -367,14 +374,20 @@ class JobRun:
                 for note in plan.notes:
                     output.write(Stream.STDERR, f"prunner-trio: {note}\n".encode())
                 proc = await services.launcher.launch(plan.command, plan.env, output)
-                status = await self._see_off(task.spec, proc, output)
+                status = await self._see_off(task, proc, output)
             finally:
                 output.close()
         return (status if status >= 0 else 128 - status), plan.broken
 
-    async def _see_off(self, task: TaskDef, proc: Proc, output: TaskOutput | None) -> int:
-        orphans = task.orphans or self.definition.orphans or Orphans.KILL
-        return await see_off(proc, output, orphans=orphans, policy=self._stop_policy(task), hurry=self._services.hurry)
+    async def _see_off(self, task: TaskRun, proc: Proc, output: TaskOutput | None) -> int:
+        return await see_off(
+            proc,
+            output,
+            orphans=task.spec.orphans or self.definition.orphans or Orphans.KILL,
+            policy=self._stop_policy(task.spec),
+            hurry=self._services.hurry,
+            used=task.note_usage,
+        )
 
     def _stop_policy(self, task: TaskDef | None) -> StopPolicy:
         choices = (task.kill_timeout if task else None, self.definition.kill_timeout, self._services.kill_timeout)
@@ -444,6 +457,8 @@ class JobRun:
             ended=now if state.final and task.view.started is not None else None,
             exit_code=exit_code,
             reason=reason,
+            cpu_seconds=task.usage.cpu_seconds,
+            peak_memory=task.usage.peak_memory,
         )
         if task.view.failed and self._first_failure is None:
             self._first_failure = task

@@ -1,19 +1,31 @@
 """From the launch of a task's processes to the moment when none of them is left, or none that is ours to care for."""
 
-from prunner_trio.definition.pipeline import Orphans
-from prunner_trio.execution.seams import Proc, Stream, TaskOutput
+from collections.abc import Callable
+
+from prunner_trio.definition.pipeline import Limits, Orphans
+from prunner_trio.definition.size import format_size
+from prunner_trio.execution.seams import Proc, Stream, TaskOutput, Usage
 from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
 
-__all__ = ["see_off"]
+__all__ = ["see_off", "why_failed"]
 
 _NAMED = 5
+_KILLED = 128 + 9
 
 
-async def see_off(proc: Proc, output: TaskOutput | None, *, orphans: Orphans, policy: StopPolicy, hurry: Hurry) -> int:
+async def see_off(
+    proc: Proc,
+    output: TaskOutput | None,
+    *,
+    orphans: Orphans,
+    policy: StopPolicy,
+    hurry: Hurry,
+    used: Callable[[Usage], None],
+) -> int:
     """Wait for the end of a task's processes and return the leader's exit status, as `Proc.wait` does.
 
     When the leader has ended by itself, `orphans` says what becomes of the others. When the wait is canceled, all are
-    stopped, whatever it says. The tree is closed in any case.
+    stopped, whatever it says. The tree is closed in any case, and `used` told what it has used.
 
     Args:
         output: where it is said who was stopped; None: nowhere.
@@ -36,7 +48,7 @@ async def see_off(proc: Proc, output: TaskOutput | None, *, orphans: Orphans, po
                 if stopped and output is not None and (names := proc.signaled()):
                     output.write(Stream.STDERR, _message(names).encode(errors="replace"))
         finally:
-            proc.close()
+            used(proc.close())
     return status
 
 
@@ -44,3 +56,14 @@ def _message(names: tuple[str, ...]) -> str:
     what = "1 process" if len(names) == 1 else f"{len(names)} processes"
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"prunner-trio: stopped {what} left in the background: {', '.join(names[:_NAMED])}{more}\n"
+
+
+def why_failed(exit_code: int, usage: Usage, limits: Limits) -> str:
+    """Return the reason of a failure in words: an exit status, and a limit that was in the way."""
+    if "memory" in usage.reached and limits.memory is not None:
+        if exit_code == _KILLED:
+            return f"killed: out of memory (limit {format_size(limits.memory)})"
+        return f"exit status {exit_code}, a process was killed: out of memory (limit {format_size(limits.memory)})"
+    if "processes" in usage.reached:
+        return f"exit status {exit_code}, no more than {limits.processes} processes were allowed"
+    return f"exit status {exit_code}"

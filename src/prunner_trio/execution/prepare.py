@@ -1,6 +1,7 @@
 """From the definition of a task to what is executed: templates rendered, script compiled, environment put together."""
 
 from collections.abc import Mapping
+from functools import partial
 from shlex import quote
 
 import attrs
@@ -79,8 +80,16 @@ def prepare(
         **given.env,
         **task.env,
     }
-    key = task_key(job_id, task.name)
-    command = Command(text.argv, cwd, text.script, entries=tuple(entries), key=key) if text.argv else None
+    optional = pipeline.limits_optional if task.limits_optional is None else task.limits_optional
+    make = partial(
+        Command,
+        cwd=cwd,
+        key=task_key(job_id, task.name),
+        entries=tuple(entries),
+        limits=task.limits.over(pipeline.limits),
+        limits_optional=bool(optional),
+    )
+    command = make(text.argv, script=text.script) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
-        command = Command(text.simple, cwd, fallback=command, entries=tuple(entries), key=key)
+        command = make(text.simple, fallback=command)
     return Plan(command, env, broken, given.left_out)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import attrs
 
-from prunner_trio.definition.pipeline import PipelineDef
+from prunner_trio.definition.pipeline import NO_LIMITS, Limits, PipelineDef
 from prunner_trio.model import JobId, JobView, TaskView
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "TaskChanged",
     "TaskOutput",
     "Ticket",
+    "Usage",
     "task_key",
 ]
 
@@ -61,6 +62,8 @@ class Command:
         fallback: executed instead when the program of `argv` is not found or cannot be executed, so that the message
             and the status are those of a shell.
         entries: the entries of the task's script with their templates filled in, for those who show or check them.
+        limits: what all processes together may use.
+        limits_optional: start without the limits that cannot be enforced, rather than not at all.
         key: by what a later daemon finds the processes; see `task_key`. Empty: none ever looks for them.
     """
 
@@ -69,7 +72,24 @@ class Command:
     script: str | None = attrs.field(default=None, repr=False)
     fallback: "Command | None" = None
     entries: tuple[str, ...] = attrs.field(default=(), repr=False)
+    limits: Limits = NO_LIMITS
+    limits_optional: bool = False
     key: str = ""
+
+
+@attrs.frozen
+class Usage:
+    """What a task has used, as far as somebody has counted it.
+
+    Attributes:
+        cpu_seconds: processor time of its processes.
+        peak_memory: bytes.
+        reached: the names of the limits because of which something was killed or refused.
+    """
+
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    reached: frozenset[str] = frozenset()
 
 
 class Proc(Protocol):
@@ -103,7 +123,7 @@ class Proc(Protocol):
         """Leave who is still alive alone from now on, even when the launcher is closed. Only `close` may follow."""
         ...
 
-    def close(self) -> None:
+    def close(self) -> Usage:
         """Reap, close descriptors, remove what the launcher made. Called exactly once, after everything else."""
         ...
 

@@ -1,5 +1,6 @@
 """Tasks as processes of this machine."""
 
+from prunner_trio.launch.limits import missing_limits
 from prunner_trio.launch.posix import Containment, PosixLauncher, PosixProc, open_launcher
 
-__all__ = ["Containment", "PosixLauncher", "PosixProc", "open_launcher"]
+__all__ = ["Containment", "PosixLauncher", "PosixProc", "missing_limits", "open_launcher"]

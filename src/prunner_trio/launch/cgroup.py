@@ -7,64 +7,86 @@ has processes of its own.
 import contextlib
 import logging
 import os
+from itertools import count
 from pathlib import Path
 
 import attrs
 
 from prunner_trio.launch.procfs import stat
 
-__all__ = ["Leaf", "Leaves", "find_parent"]
+__all__ = ["MAIN", "Leaf", "Leaves", "abandoned_homes", "find_parent", "home_below", "write_file"]
 
 log = logging.getLogger(__name__)
 
-_PREFIX = "prunner-"
+MAIN = "main-of-prunner"
+"""The group into which a daemon moves: the kernel gives controllers only to groups below one without processes."""
+
+_PREFIX = "prunner."
+_numbers = count(1)
 _KEPT = "kept-by-prunner"
 _MOST_ROUNDS = 100
 
 
 @attrs.define(eq=False)
 class Leaf:
-    """The cgroup of one task."""
+    """The cgroup of one task.
 
-    _path: Path
+    Attributes:
+        path: its directory.
+    """
+
+    path: Path
     _leaves: "Leaves"
 
     @property
     def join_file(self) -> str:
         """The file into which a process writes its pid (or 0 for itself) to become a member."""
-        return str(self._path / "cgroup.procs")
+        return str(self.path / "cgroup.procs")
 
     def add(self, pid: int) -> None:
         """Make a process a member; that it is gone is no error."""
         with contextlib.suppress(ProcessLookupError):
-            _write(self._path / "cgroup.procs", str(pid))
+            write_file(self.path / "cgroup.procs", str(pid))
 
     def pids(self) -> list[int]:
         """Return the members that are alive."""
         try:
-            return [int(line) for line in (self._path / "cgroup.procs").read_bytes().split()]
+            return [int(line) for line in (self.path / "cgroup.procs").read_bytes().split()]
         except OSError:
             return []
 
     def kill(self) -> None:
         """Send SIGKILL to all members at once."""
         with contextlib.suppress(OSError):
-            _write(self._path / "cgroup.kill", "1")
+            write_file(self.path / "cgroup.kill", "1")
 
     def release(self) -> None:
         """Move the members, and those whom they start meanwhile, to where nobody ends them."""
         self._leaves.release(self)
 
+    def cpu_seconds(self) -> float | None:
+        """Return the processor time of all that were ever members; None if the kernel does not say."""
+        try:
+            text = (self.path / "cpu.stat").read_text()
+        except OSError:
+            return None
+        used = [line.split()[1] for line in text.splitlines() if line.startswith("usage_usec ")]
+        return int(used[0]) / 1_000_000 if used else None
+
     def remove(self) -> None:
         """Remove the cgroup, now or, if the kernel still holds it, at a later occasion."""
-        self._leaves.remove(self._path)
+        self._leaves.remove(self.path)
 
 
 @attrs.define(eq=False)
 class Leaves:
-    """The cgroups of this process's tasks, all in one directory below `parent`."""
+    """The cgroups of this process's tasks.
 
-    _home: Path
+    Attributes:
+        home: the directory that has all of them.
+    """
+
+    home: Path
     _count: int = attrs.field(default=0, init=False)
     _stale: list[Path] = attrs.field(factory=list, init=False)
 
@@ -75,14 +97,10 @@ class Leaves:
         Raises:
             OSError: the parent is no cgroup v2 in which we may make others, or the kernel is too old (5.14).
         """
-        for old in parent.glob(f"{_PREFIX}*"):
-            pid, _, start = old.name.removeprefix(_PREFIX).partition("-")
-            process = stat(int(pid)) if pid.isdigit() else None
-            if process is None or str(process.start) != start:
-                _end(old)
-        own = stat(os.getpid())
-        home = parent / f"{_PREFIX}{os.getpid()}-{own.start if own else 0}"
-        home.mkdir(exist_ok=True)
+        for old in abandoned_homes(parent):
+            _end(old)
+        home = home_below(parent)
+        home.mkdir()
         if not (home / "cgroup.kill").exists():
             home.rmdir()
             raise FileNotFoundError(f"{home}: the kernel has no cgroup.kill")
@@ -91,7 +109,7 @@ class Leaves:
     def new(self) -> Leaf:
         """Make a cgroup. Raises ``OSError``."""
         self._count += 1
-        path = self._home / f"task-{self._count}"
+        path = self.home / f"task-{self._count}"
         path.mkdir()
         return Leaf(path, self)
 
@@ -108,7 +126,7 @@ class Leaves:
                 pids = leaf.pids()
                 for pid in pids:
                     with contextlib.suppress(ProcessLookupError):
-                        _write(self._kept / "cgroup.procs", str(pid))
+                        write_file(self._kept / "cgroup.procs", str(pid))
                 if not pids:
                     break
         except OSError as exc:
@@ -116,17 +134,42 @@ class Leaves:
 
     def close(self) -> None:
         """Remove the directory; whatever still lives in it is killed."""
-        _end(self._home)
+        _end(self.home)
         with contextlib.suppress(OSError):
             self._kept.rmdir()
 
     @property
+    def parent(self) -> Path:
+        """The directory below which all of this is."""
+        return self.home.parent
+
+    @property
     def _kept(self) -> Path:
-        return self._home.parent / _KEPT
+        return self.home.parent / _KEPT
+
+
+def home_below(parent: Path) -> Path:
+    """Return a new directory for groups of this process: the next one knows by the name whose they are."""
+    own = stat(os.getpid())
+    return parent / f"{_PREFIX}{os.getpid()}-{own.start if own else 0}-{next(_numbers)}"
+
+
+def abandoned_homes(parent: Path) -> list[Path]:
+    """Return the directories of processes that are no more."""
+    found = []
+    for home in parent.glob(f"{_PREFIX}*"):
+        pid, start, *_ = *home.name.removeprefix(_PREFIX).split("-"), ""
+        process = stat(int(pid)) if pid.isdigit() else None
+        if process is None or str(process.start) != start:
+            found.append(home)
+    return found
 
 
 def find_parent() -> Path | None:
-    """Return the directory of our own cgroup v2, wherever it is mounted; None if there is none."""
+    """Return the directory of our own cgroup v2, wherever it is mounted; None if there is none.
+
+    A process that has moved to `MAIN` to make room for the groups of its tasks counts as being where it was before.
+    """
     try:
         own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
@@ -137,13 +180,14 @@ def find_parent() -> Path | None:
         if kind.startswith("cgroup2 "):
             root, mount = fields.split(" ")[3:5]
             if own == root or own.startswith(root.rstrip("/") + "/"):
-                return Path(mount + own.removeprefix(root.rstrip("/")))
+                found = Path(mount + own.removeprefix(root.rstrip("/")))
+                return found.parent if found.name == MAIN else found
     return None
 
 
 def _end(home: Path) -> None:
     try:
-        _write(home / "cgroup.kill", "1")
+        write_file(home / "cgroup.kill", "1")
         for leaf in home.glob("task-*"):
             _removed(leaf)
         home.rmdir()
@@ -161,7 +205,8 @@ def _removed(path: Path) -> bool:
     return True
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
+    """Write a file that the kernel makes, in one go. Raises ``OSError``."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())

@@ -22,8 +22,9 @@ import attrs
 import trio
 
 from prunner_trio.errors import LaunchError
-from prunner_trio.execution.seams import Command, Stream, TaskOutput
+from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
 from prunner_trio.launch.cgroup import Leaf, Leaves, find_parent
+from prunner_trio.launch.limits import Enclosure, Enclosures
 from prunner_trio.launch.procfs import Stat, open_process, stat
 from prunner_trio.launch.remains import Remains, find_remains
 from prunner_trio.launch.tags import tag_for, tagged
@@ -61,6 +62,7 @@ class PosixProc:
 
     _tree: Tree
     _script: int | None
+    _enclosure: Enclosure | None = None
 
     @property
     def pid(self) -> int:
@@ -89,13 +91,26 @@ class PosixProc:
     def let_go(self) -> None:
         """Leave who is still alive alone from now on, also when the launcher is closed and kills all strays."""
         self._tree.let_go()
+        if self._enclosure is not None:
+            self._enclosure.release()
 
-    def close(self) -> None:
-        """Reap the leader and give back all descriptors."""
-        self._tree.close()
+    def close(self) -> Usage:
+        """Reap the leader, give back all descriptors and remove the control groups; return what was used.
+
+        Processor time and memory come from the control group if there is one. Without one, the time is that of the
+        leader and all that it, or this process in its place, has waited for; the memory is that of the largest single
+        process, and known only if it is larger than this process itself, of which a child begins as an image.
+        """
+        memory = reached = None
+        if self._enclosure is not None:
+            memory, reached = self._enclosure.peak_memory(), self._enclosure.reached()
+        cpu, largest = self._tree.close()
+        if self._enclosure is not None:
+            self._enclosure.remove()
         if self._script is not None:
             os.close(self._script)
             self._script = None
+        return Usage(cpu, largest if memory is None else memory, reached or frozenset())
 
 
 @attrs.define(eq=False)
@@ -105,13 +120,19 @@ class PosixLauncher:
     Made directly, it changes nothing in this process and contains tasks by their process groups (`Containment.GROUP`);
     `open_launcher` does better.
 
+    Attributes:
+        containment: by what means it finds the processes of a task.
+
     Raises:
         RuntimeError: /proc is not mounted.
     """
 
+    containment: Containment = attrs.field(default=Containment.GROUP, kw_only=True)
     _trees: Trees = attrs.field(factory=Trees, kw_only=True)
     _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
+    _cgroup_parent: Path | None = attrs.field(default=None, kw_only=True)
+    _enclosures: Enclosures | None = attrs.field(default=None, init=False)
     _gate: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -125,13 +146,19 @@ class PosixLauncher:
         soft = _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
         return max(1, (soft - max(64, soft // 4)) // _DESCRIPTORS_PER_TASK)
 
+    def close(self) -> None:
+        """Remove what the limits of tasks needed. Call it when no task is left."""
+        if self._enclosures is not None:
+            self._enclosures.close()
+            self._enclosures = None
+
     async def launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         """Start a command in a process group of its own.
 
         The environment gets one variable more, by which the processes of a task are known (see `tree.MARK`).
 
         Raises:
-            LaunchError: it could not be started; the message names the program and the reason.
+            LaunchError: it could not be started, or its limits cannot be enforced; the message names the reason.
         """
         async with self._gate:  # the last checkpoint: getting the gate takes a turn of the loop
             return self._launch(command, env, output)
@@ -142,6 +169,8 @@ class PosixLauncher:
         return find_remains(keys)
 
     def _launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
+        if command.limits.names and command.fallback is not None:  # a shell binds itself before it begins
+            command = command.fallback
         try:
             return self._spawn(command, env, output)
         except OSError as exc:
@@ -156,15 +185,23 @@ class PosixLauncher:
     def _spawn(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         mark = self._trees.new_mark(env.get(MARK, ""), command.key)
         with contextlib.ExitStack() as undo:
-            leaf = self._leaves.new() if self._leaves is not None else None
+            enclosures = self._means_for(command)
+            leaves = enclosures.leaves if enclosures is not None and enclosures.needs_leaf(command.limits) else None
+            leaf = leaves.new() if (leaves := self._leaves or leaves) is not None else None
             if leaf is not None:
                 undo.callback(_undo_leaf, leaf)
+            enclosure = enclosures.new(command.limits, leaf) if enclosures is not None else None
+            if enclosure is not None:
+                undo.callback(enclosure.remove)
+            join = _join_line(leaf, enclosure)
             argv, script = command.argv, None
             if command.script is not None:
                 script = os.memfd_create("script", os.MFD_CLOEXEC)
                 undo.callback(os.close, script)
-                _write_script(script, command.script, leaf)
+                _write_script(script, command.script, join)
                 argv = (*argv, f"/proc/{os.getpid()}/fd/{script}")
+            elif enclosure is not None:
+                argv = ("/bin/sh", "-c", f'{join}exec "$@"', "sh", *argv)
             with _signals_not_ignored(), tagged(tag_for(mark.rpartition(":")[2])):
                 child = subprocess.Popen(
                     argv,
@@ -178,7 +215,7 @@ class PosixLauncher:
             undo.callback(_undo_child, child)
             pidfd = os.pidfd_open(child.pid)
             undo.callback(os.close, pidfd)
-            if leaf is not None and command.script is None:
+            if leaf is not None and command.script is None and enclosure is None:
                 leaf.add(child.pid)
             if self._limits is not None:
                 # Some programs cannot use descriptors beyond 1023, or try to close all that there may be.
@@ -187,7 +224,23 @@ class PosixLauncher:
             # Reaping is for `Tree.close`; a returncode keeps `Popen` itself away from the pid.
             child.returncode = 0
             undo.pop_all()
-        return PosixProc(self._trees.add(child.pid, pidfd, mark, leaf), script)
+        return PosixProc(self._trees.add(child.pid, pidfd, mark, leaf), script, enclosure)
+
+    def _means_for(self, command: Command) -> Enclosures | None:
+        """Return the means to enforce the limits of a command; None if it has none.
+
+        Raises:
+            LaunchError: a limit that is not optional cannot be enforced.
+        """
+        if not command.limits.names:
+            return None
+        if self._enclosures is None:
+            self._enclosures = Enclosures.open(self._leaves, self._cgroup_parent)
+        if not command.limits_optional:
+            for name in command.limits.names:
+                if (why := self._enclosures.lacking.get(name)) is not None:
+                    raise LaunchError(f"this machine cannot enforce the limit {name!r}: {why}")
+        return self._enclosures
 
 
 @asynccontextmanager
@@ -213,7 +266,8 @@ async def open_launcher(
         containment = Containment.SUBREAPER if able else Containment.GROUP
     limits = _raise_descriptor_limit()
     if containment is Containment.GROUP:
-        yield PosixLauncher(limits=limits)
+        with contextlib.closing(PosixLauncher(limits=limits, cgroup_parent=cgroup_parent)) as launcher:
+            yield launcher
         return
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(f"containment {containment.value!r} needs the main thread")
@@ -226,8 +280,12 @@ async def open_launcher(
             stack.callback(leaves.close)
         stack.enter_context(_subreaper())
         stack.enter_context(_reaping(trees))
+        launcher = PosixLauncher(
+            trees=trees, leaves=leaves, limits=limits, containment=containment, cgroup_parent=cgroup_parent
+        )
+        stack.callback(launcher.close)
         try:
-            yield PosixLauncher(trees=trees, leaves=leaves, limits=limits)
+            yield launcher
         finally:
             await _end_strays(trees)
 
@@ -270,12 +328,17 @@ def _explain(exc: OSError) -> str:
     return exc.strerror or str(exc)
 
 
-def _write_script(fd: int, text: str, leaf: Leaf | None) -> None:
+def _join_line(leaf: Leaf | None, enclosure: Enclosure | None) -> str:
+    """Return what a shell does first to be in its control groups; no line of its own, so that line numbers stay."""
+    files = [] if leaf is None else [leaf.join_file]
+    files += enclosure.join_files if enclosure is not None else ()
+    return "".join(f"echo $$ >'{file}' || exit; " for file in files)
+
+
+def _write_script(fd: int, text: str, join: str) -> None:
     if "\0" in text:
         raise ValueError("the script contains a NUL character")
-    if leaf is not None:  # on the same line, so that line numbers in messages stay right
-        text = f"echo $$ >'{leaf.join_file}' || exit; {text}"
-    data = memoryview(os.fsencode(text))
+    data = memoryview(os.fsencode(join + text))
     while data:
         data = data[os.write(fd, data) :]
 

@@ -85,18 +85,21 @@ def descendants(*roots: int) -> dict[int, Stat]:
 
 def members_at_large(group: int, tag: int) -> list[int]:
     """Return all processes of a process group, and those of this user that have a tag, zombies included."""
+    found: list[int] = []
+    seen: set[int] = set()
     for _ in range(_MOST_LOOKS):
-        vanished = False
-        found = []
-        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        vanished = set()
+        fresh = {int(name) for name in os.listdir("/proc") if name.isdigit()} - seen
+        for pid in fresh:
             try:
                 if os.getpgid(pid) == group or tag_of(pid, thorough=False) == tag:
                     found.append(pid)
             except OSError:
-                vanished = True
+                vanished.add(pid)
         if found or not vanished:
             break
         # Who vanished may have been a member, and may have left a child that was not on the list yet.
+        seen |= fresh - vanished
     return found
 
 

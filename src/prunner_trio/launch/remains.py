@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from prunner_trio.errors import EndLost
+from prunner_trio.execution.seams import Usage
 from prunner_trio.launch.procfs import Pinned, Stat, children, environment, ignores, open_process, stat
 from prunner_trio.launch.tags import tag_for, tag_of
 from prunner_trio.launch.tree import MARK, mark_for
@@ -102,8 +103,9 @@ class Remains:
     def let_go(self) -> None:
         """Do nothing: they are not our children, so they outlive us anyway."""
 
-    def close(self) -> None:
-        """Do nothing: processes are held only while they are looked at."""
+    def close(self) -> Usage:
+        """Return nothing known: what they have used was counted by the daemon that died, if by anybody."""
+        return Usage()
 
     def _members(self) -> list[Stat]:
         """Return all that are alive, parents before children where that is known."""

@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from resource import RUSAGE_SELF, getrusage, struct_rusage
 from urllib.parse import quote
 
 import attrs
@@ -104,9 +105,12 @@ class Trees:
                 if process.alive:
                     living.append(process)
                     continue
+                tree = self._trees.get(process.group) or self._by_tag.get(tag_of(pid) or 0)
                 with contextlib.suppress(ChildProcessError):
-                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+                    used = os.wait4(pid, os.WNOHANG)[2]
                     dead += 1
+                    if tree is not None:
+                        tree.note_usage(used)
             if not dead:
                 if not living:  # all that live come from an orphan
                     self._kept.clear()
@@ -180,6 +184,8 @@ class Tree:
     _last: int = attrs.field(default=0, init=False)
     _told: dict[tuple[int, int], str] = attrs.field(factory=dict, init=False)
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
+    _cpu: float = attrs.field(default=0.0, init=False)
+    _largest: int = attrs.field(default=0, init=False)
 
     def status(self) -> int | None:
         """Return the leader's exit status, negative for a signal; None while it runs."""
@@ -241,15 +247,29 @@ class Tree:
                 pause = min(2 * pause, _LONGEST_PAUSE)
         await trio.lowlevel.checkpoint()
 
-    def close(self) -> None:
-        """Reap the leader, give the descriptors back, remove the leaf."""
+    def note_usage(self, used: struct_rusage) -> None:
+        """Add what a process that has ended has used."""
+        self._cpu += used.ru_utime + used.ru_stime
+        self._largest = max(self._largest, used.ru_maxrss * 1024)
+
+    def close(self) -> tuple[float, int | None]:
+        """Reap the leader, give the descriptors back, remove the leaf.
+
+        Returns:
+            The processor time in seconds, and the bytes of the largest process if they are known.
+        """
         # A leader that survived SIGKILL (in an uninterruptible system call) becomes an orphan of ours.
         with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            self.note_usage(os.wait4(self.leader, os.WNOHANG)[2])
         os.close(self._pidfd)
         self._trees.forget(self)
+        cpu = None
         if self._leaf is not None:
+            cpu = self._leaf.cpu_seconds()
             self._leaf.remove()
+        # Until it executes a program, a child is an image of this process, and its peak is never below ours.
+        own = getrusage(RUSAGE_SELF).ru_maxrss * 1024
+        return self._cpu if cpu is None else cpu, self._largest if self._largest > own else None
 
     def _tell(self, processes: Iterable[Stat]) -> None:
         for pinned in self._pin(processes):

@@ -63,6 +63,9 @@ class TaskView:
         exit_code: 0 before the end and after success; 128 + n for signal n; -1 if no process gave one.
         reason: why the state is what it is: `exit status 3`, `needs 'build', which is error`; empty if obvious.
         allow_failure: an `error` of this task counts as passed.
+        cpu_seconds: processor time that its processes have used; None if nobody counted, or before the end.
+        peak_memory: bytes, likewise: what all had at a time where the task has a memory limit, else what the largest
+            single process had.
     """
 
     name: str
@@ -73,6 +76,8 @@ class TaskView:
     exit_code: int = 0
     reason: str = ""
     allow_failure: bool = False
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
 
     @property
     def failed(self) -> bool:

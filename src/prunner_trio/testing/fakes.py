@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from prunner_trio.errors import LaunchError
-from prunner_trio.execution.seams import Command, Stream, TaskOutput
+from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
 
 __all__ = ["Act", "Acts", "FakeLauncher", "FakeProc", "Launch"]
 
@@ -27,6 +27,7 @@ class Act:
         on_sigterm: seconds from SIGTERM to its end; `math.inf` or None: it stays.
         leftovers: seconds for which background processes outlive it; they end at the first signal.
         immortal: not even SIGKILL ends it (think of a dead network file system).
+        usage: what it has used in the end.
         launch_seconds: how long it takes to start it.
         launch_error: if not empty, it cannot be started, and this is why.
     """
@@ -39,6 +40,7 @@ class Act:
     on_sigterm: float | None = 0.0
     leftovers: float = 0.0
     immortal: bool = False
+    usage: Usage = attrs.field(factory=Usage)
     launch_seconds: float = 0.0
     launch_error: str = ""
 
@@ -151,12 +153,13 @@ class FakeProc:
         if self.alive:
             self._said("let go")
 
-    def close(self) -> None:
+    def close(self) -> Usage:
         """See `Proc.close`."""
         if self._closed:
             raise RuntimeError("a process tree was closed twice")
         self._closed = True
         self._on_close(self)
+        return self._act.usage
 
 
 class FakeLauncher:
