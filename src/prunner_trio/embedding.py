@@ -49,7 +49,9 @@ async def open_runner(
         shell: runs scripts for which the definitions name no other; None: bash where there is one, else sh.
         kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
         containment: how the processes of a task are found. `group`, the default, changes nothing in this process but
-            searches all of /proc; `subreaper` is faster and makes this process adopt orphans.
+            searches all of /proc; `subreaper` is faster and makes this process adopt orphans; `auto` is `subreaper`
+            where that is possible. `cgroup` moves this process into the cgroup of each task that it starts, and back,
+            which is never done unasked.
         launcher: starts processes in another way, for example `prunner_trio.testing.FakeLauncher`.
         journal: keeps jobs in another way.
         output: keeps logs in another way.
@@ -72,7 +74,7 @@ async def open_runner(
             root = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prunner-trio-")))
             output = FileOutputStore(root)
         if launcher is None:
-            launcher = posix = await stack.enter_async_context(open_launcher(containment))
+            launcher = posix = await stack.enter_async_context(open_launcher(containment, may_move=False))
             most_tasks = posix.most_tasks
         if shell is None:
             shell = "bash" if shutil.which("bash", path=environment.get("PATH", os.defpath)) else "sh"

@@ -17,8 +17,9 @@ import trio
 
 from prunner_trio.execution.seams import Command, Stream
 from prunner_trio.launch import Containment, PosixLauncher, PosixProc, open_launcher, tree
-from prunner_trio.launch.cgroup import Leaves, find_parent
+from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.procfs import stat
+from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
 

@@ -11,8 +11,9 @@ import trio
 from prunner_trio import Containment, Definitions, JobView, Limits, PipelineDef, State, Stream, TaskDef, open_runner
 from prunner_trio.execution.seams import Command
 from prunner_trio.launch import missing_limits, open_launcher
-from prunner_trio.launch.cgroup import Leaves, find_parent
+from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.limits import Enclosures, _find_place
+from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
 
@@ -241,7 +242,7 @@ def test_a_daemon_makes_room_for_controllers_by_moving_below_its_group() -> None
     code = """
 import os, sys
 from pathlib import Path
-from prunner_trio.launch.cgroup import find_parent
+from prunner_trio.launch.standing import find_parent
 from prunner_trio.launch.limits import enable_controllers
 group, controller = Path(sys.argv[1]), sys.argv[2]
 (group / "cgroup.procs").write_text(str(os.getpid()))

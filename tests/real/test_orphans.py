@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from prunner_trio import Containment, Definitions, JobView, Orphans, PipelineDef, State, Stream, TaskDef, open_runner
-from prunner_trio.launch.cgroup import Leaves, find_parent
+from prunner_trio.launch.cgroup import Leaves
+from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
 

@@ -16,7 +16,8 @@ from typing import Any
 import jwt
 import pytest
 
-from prunner_trio.launch.cgroup import Leaves, find_parent
+from prunner_trio.launch.cgroup import Leaves
+from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.whole
 

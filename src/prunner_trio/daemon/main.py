@@ -109,7 +109,7 @@ class _Daemon:
     level: StopLevel = attrs.field(default=StopLevel.SERVE, init=False)
     _start: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _stopping: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _containment: Containment = attrs.field(default=Containment.AUTO, init=False)
+    _containment: str = attrs.field(default="", init=False)
     _runner: Runner | None = attrs.field(default=None, init=False)
     _reloader: Reloader | None = attrs.field(default=None, init=False)
     _reload_later: bool = attrs.field(default=False, init=False)
@@ -200,7 +200,9 @@ class _Daemon:
             launcher = await stack.enter_async_context(open_launcher(Containment(self.settings.containment)))
         except RuntimeError as exc:
             raise CannotStart(str(exc)) from exc
-        self._containment = launcher.containment
+        self._containment = launcher.containment.value
+        if launcher.why_not_better:
+            log.info("a better containment is not possible here", extra={"reason": launcher.why_not_better})
         return launcher
 
     async def _bind(self) -> list[socket]:
@@ -250,7 +252,7 @@ class _Daemon:
     def _announce(self, runner: Runner, sockets: Sequence[socket]) -> None:
         addresses = ", ".join(_shown(sock) for sock in sockets)
         running, waiting = runner.counts()
-        facts = {"address": addresses, "containment": self._containment.value, "running": running, "waiting": waiting}
+        facts = {"address": addresses, "containment": self._containment, "running": running, "waiting": waiting}
         log.info("ready", extra=facts)
         self._notifier.ready(f"listening on {addresses}")
         # What lives now lives to the end: the collector need not look at it again.

@@ -5,26 +5,32 @@ has processes of its own.
 """
 
 import contextlib
+import errno
 import logging
 import os
+import subprocess
+import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import attrs
+import trio
 
 from prunner_trio.launch.procfs import stat
+from prunner_trio.launch.standing import Visitor, write_file
 
-__all__ = ["MAIN", "Leaf", "Leaves", "abandoned_homes", "find_parent", "home_below", "write_file"]
+__all__ = ["Leaf", "Leaves", "abandoned_homes", "home_below", "removed"]
 
 log = logging.getLogger(__name__)
-
-MAIN = "main-of-prunner"
-"""The group into which a daemon moves: the kernel gives controllers only to groups below one without processes."""
 
 _PREFIX = "prunner."
 _numbers = count(1)
 _KEPT = "kept-by-prunner"
 _MOST_ROUNDS = 100
+_WARM = 0.01
+"""Seconds for which the kernel makes no process wait that moves, after another one has moved."""
+_TRIAL = 5.0
 
 
 @attrs.define(eq=False)
@@ -37,28 +43,54 @@ class Leaf:
 
     path: Path
     _leaves: "Leaves"
+    _removed: bool = attrs.field(default=False, init=False)
+    _cpu: float | None = attrs.field(default=None, init=False)
 
     @property
     def join_file(self) -> str:
         """The file into which a process writes its pid (or 0 for itself) to become a member."""
         return str(self.path / "cgroup.procs")
 
-    def add(self, pid: int) -> None:
-        """Make a process a member; that it is gone is no error."""
-        with contextlib.suppress(ProcessLookupError):
-            write_file(self.path / "cgroup.procs", str(pid))
+    def joined(self) -> contextlib.AbstractContextManager[None]:
+        """Let what this process starts in the block be born in here. Raises ``OSError``; see `Visitor.visit`."""
+        return self._leaves.visit(self)
 
     def pids(self) -> list[int]:
-        """Return the members that are alive."""
-        try:
-            return [int(line) for line in (self.path / "cgroup.procs").read_bytes().split()]
-        except OSError:
+        """Return the members that are alive, those of groups below included."""
+        if self._removed:
             return []
+        found = _pids(self.path)
+        try:
+            if os.stat(self.path).st_nlink > 2:  # a task may be a daemon that makes groups of its own
+                for folder, _, _ in os.walk(self.path):
+                    if folder != str(self.path):
+                        found += _pids(folder)
+        except OSError:
+            pass
+        return found
+
+    def empty(self) -> bool:
+        """Tell whether nobody is in here and nobody ever will be: in that case the cgroup is removed.
+
+        The kernel itself says so, in one step: it removes no cgroup with a living process in it.
+        """
+        if not self._removed:
+            used = _cpu_seconds(self.path)
+            try:
+                os.rmdir(self.path)
+            except FileNotFoundError:
+                self._removed = True
+            except OSError:
+                return False
+            else:
+                self._removed, self._cpu = True, used
+        return True
 
     def kill(self) -> None:
-        """Send SIGKILL to all members at once."""
-        with contextlib.suppress(OSError):
-            write_file(self.path / "cgroup.kill", "1")
+        """Send SIGKILL to all members at once. Not while this process could not leave: see `Visitor.place`."""
+        if not self._removed and not self._leaves.we_are_in(self):
+            with contextlib.suppress(OSError):
+                write_file(self.path / "cgroup.kill", "1")
 
     def release(self) -> None:
         """Move the members, and those whom they start meanwhile, to where nobody ends them."""
@@ -66,16 +98,12 @@ class Leaf:
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time of all that were ever members; None if the kernel does not say."""
-        try:
-            text = (self.path / "cpu.stat").read_text()
-        except OSError:
-            return None
-        used = [line.split()[1] for line in text.splitlines() if line.startswith("usage_usec ")]
-        return int(used[0]) / 1_000_000 if used else None
+        return self._cpu if self._removed else _cpu_seconds(self.path)
 
     def remove(self) -> None:
         """Remove the cgroup, now or, if the kernel still holds it, at a later occasion."""
-        self._leaves.remove(self.path)
+        if not self._removed:
+            self._leaves.remove(self.path)
 
 
 @attrs.define(eq=False)
@@ -89,6 +117,8 @@ class Leaves:
     home: Path
     _count: int = attrs.field(default=0, init=False)
     _stale: list[Path] = attrs.field(factory=list, init=False)
+    _visitor: Visitor = attrs.field(factory=Visitor, init=False)
+    _visited: float = attrs.field(default=0.0, init=False)
 
     @classmethod
     def below(cls, parent: Path) -> "Leaves":
@@ -103,8 +133,34 @@ class Leaves:
         home.mkdir()
         if not (home / "cgroup.kill").exists():
             home.rmdir()
-            raise FileNotFoundError(f"{home}: the kernel has no cgroup.kill")
+            raise FileNotFoundError(errno.ENOENT, "no control group of version 2 with cgroup.kill (Linux 5.14)")
         return cls(home)
+
+    async def try_out(self) -> None:
+        """Let a process be born in a leaf, and kill it there: what a file system promises need not work.
+
+        Raises:
+            OSError: something of that does not work here.
+        """
+        leaf, child = self.new(), None
+        try:
+            child = _start_in(leaf)
+            if leaf.pids() != [child.pid]:
+                raise OSError("a process that was started in a control group is not in it")
+            leaf.kill()
+            with trio.move_on_after(_TRIAL):
+                pidfd = os.pidfd_open(child.pid)
+                try:
+                    await trio.lowlevel.wait_readable(pidfd)
+                finally:
+                    os.close(pidfd)
+                return
+            raise OSError("cgroup.kill does not end a process")
+        finally:
+            if child is not None:
+                child.kill()
+                child.communicate()
+            leaf.remove()
 
     def new(self) -> Leaf:
         """Make a cgroup. Raises ``OSError``."""
@@ -113,10 +169,31 @@ class Leaves:
         path.mkdir()
         return Leaf(path, self)
 
+    @property
+    def slow(self) -> bool:
+        """Whether the next visit may take long, unless `get_ready` was called shortly before."""
+        return time.monotonic() - self._visited > _WARM
+
+    def get_ready(self) -> None:
+        """See `Visitor.get_ready`."""
+        with contextlib.suppress(OSError):
+            self._visitor.get_ready()
+
+    @contextlib.contextmanager
+    def visit(self, leaf: Leaf) -> Iterator[None]:
+        """See `Leaf.joined`."""
+        with self._visitor.visit(leaf.path):
+            yield
+        self._visited = time.monotonic()
+
+    def we_are_in(self, leaf: Leaf) -> bool:
+        """Tell whether this process is in a leaf, because it could not leave it."""
+        return self._visitor.place == leaf.path
+
     def remove(self, path: Path) -> None:
         """Remove a leaf, and those that the kernel still held when they were to be removed."""
         self._stale.append(path)
-        self._stale = [path for path in self._stale if not _removed(path)]
+        self._stale = [path for path in self._stale if not removed(path)]
 
     def release(self, leaf: Leaf) -> None:
         """See `Leaf.release`. What cannot be moved is logged, and ends with the leaves."""
@@ -134,7 +211,11 @@ class Leaves:
 
     def close(self) -> None:
         """Remove the directory; whatever still lives in it is killed."""
-        _end(self.home)
+        if self._visitor.place is None:
+            _end(self.home)
+        else:
+            log.error("control group not ended, this process could not leave it path=%s", self._visitor.place)
+        self._visitor.close()
         with contextlib.suppress(OSError):
             self._kept.rmdir()
 
@@ -165,50 +246,58 @@ def abandoned_homes(parent: Path) -> list[Path]:
     return found
 
 
-def find_parent() -> Path | None:
-    """Return the directory of our own cgroup v2, wherever it is mounted; None if there is none.
-
-    A process that has moved to `MAIN` to make room for the groups of its tasks counts as being where it was before.
-    """
+def removed(path: Path) -> bool:
+    """Remove a group and those below it; False if that has to be tried again, as for a moment after the last exit."""
     try:
-        own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    except (OSError, StopIteration):
-        return None
-    for line in mounts:
-        fields, _, kind = line.partition(" - ")
-        if kind.startswith("cgroup2 "):
-            root, mount = fields.split(" ")[3:5]
-            if own == root or own.startswith(root.rstrip("/") + "/"):
-                found = Path(mount + own.removeprefix(root.rstrip("/")))
-                return found.parent if found.name == MAIN else found
-    return None
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        try:
+            below = [entry for entry in path.iterdir() if entry.is_dir()] if path.stat().st_nlink > 2 else []
+        except OSError:
+            return False
+        if below and all(removed(group) for group in below):
+            return removed(path)
+        return False
+    return True
 
 
 def _end(home: Path) -> None:
     try:
         write_file(home / "cgroup.kill", "1")
-        for leaf in home.glob("task-*"):
-            _removed(leaf)
-        home.rmdir()
+        removed(home)
     except OSError as exc:
         log.warning("cgroup not removed path=%s error=%s", home, exc.strerror)
 
 
-def _removed(path: Path) -> bool:
-    try:
-        path.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:  # EBUSY for a moment after the last exit
-        return False
-    return True
+def _start_in(leaf: Leaf) -> "subprocess.Popen[bytes]":
+    """Start a process that waits for input, in our own process group: no launcher takes it for an orphan."""
+    with leaf.joined():
+        return subprocess.Popen(["/bin/sh", "-c", "read x"], stdin=subprocess.PIPE)
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file that the kernel makes, in one go. Raises ``OSError``."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+def _pids(folder: str | os.PathLike[str]) -> list[int]:
+    return [int(line) for line in _read(f"{os.fspath(folder)}/cgroup.procs").split()]
+
+
+def _cpu_seconds(folder: Path) -> float | None:
+    _, found, rest = _read(f"{folder}/cpu.stat").partition(b"usage_usec ")
+    return int(rest.split(b"\n", 1)[0]) / 1_000_000 if found else None
+
+
+def _read(path: str) -> bytes:
+    """Return what a file of the kernel says; nothing if it is gone or nobody may read it."""
     try:
-        os.write(fd, text.encode())
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
     finally:
         os.close(fd)

@@ -6,7 +6,6 @@ with some of the controllers.
 """
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import attrs
 
 from prunner_trio.definition.pipeline import Limits
 from prunner_trio.errors import LaunchError
-from prunner_trio.launch.cgroup import MAIN, Leaf, Leaves, abandoned_homes, find_parent, home_below, write_file
+from prunner_trio.launch.cgroup import Leaf, Leaves, abandoned_homes, home_below, removed
+from prunner_trio.launch.standing import find_parent, make_room, moving, write_file
 
 __all__ = ["Enclosure", "Enclosures", "enable_controllers", "missing_limits"]
 
@@ -167,13 +167,13 @@ class Enclosures:
     def remove(self, folders: Iterable[Path]) -> None:
         """Remove groups of version 1, and those that the kernel still held when they were to be removed."""
         self._stale += folders
-        self._stale = [folder for folder in self._stale if not _removed(folder)]
+        self._stale = [folder for folder in self._stale if not removed(folder)]
 
     def close(self) -> None:
         """Remove what was made, as far as nobody is in it any more."""
         self.remove(())
         for home in self._homes.values():
-            _removed(home)
+            removed(home)
         if self._owns_leaves and self.leaves is not None:
             self.leaves.close()
 
@@ -181,19 +181,22 @@ class Enclosures:
 def enable_controllers(group: Path, wanted: Iterable[str]) -> frozenset[str]:
     """Let the groups below one of version 2 have controllers; return those of the wanted ones that they have then.
 
-    The kernel does that only for a group without processes. If we are in it, we move to `MAIN` below.
+    The kernel does that only for a group without processes. If we are in it, we make room.
 
     Raises:
         OSError: we may not, or others are in the group too.
     """
+    with moving:  # nobody is away on a visit, to come back to a group that has controllers by then
+        return _enable(group, wanted)
+
+
+def _enable(group: Path, wanted: Iterable[str]) -> frozenset[str]:
     offered = frozenset((group / "cgroup.controllers").read_text().split()) & frozenset(wanted)
     control = group / "cgroup.subtree_control"
     missing = offered - set(control.read_text().split())
     if missing:
         if (group / "cgroup.type").exists():  # all but the root, which may have both
-            if str(os.getpid()) in (group / "cgroup.procs").read_text().split():
-                (group / MAIN).mkdir(exist_ok=True)
-                write_file(group / MAIN / "cgroup.procs", str(os.getpid()))
+            make_room(group)
             if (group / "cgroup.procs").read_text().strip():
                 raise OSError(
                     f"{group}: other processes are in this control group too; in a service give it Delegate=yes"
@@ -207,8 +210,8 @@ def _open_home(controller: str, probe: str) -> Path:
     place = _find_place(controller)
     for old in abandoned_homes(place):
         for folder in old.glob("task-*"):
-            _removed(folder)
-        _removed(old)
+            removed(folder)
+        removed(old)
     home = home_below(place)
     home.mkdir()
     if not (home / probe).exists():
@@ -277,13 +280,3 @@ def _count(text: str, word: str) -> int:
         if key == word:
             return int(value)
     return 0
-
-
-def _removed(path: Path) -> bool:
-    try:
-        path.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:  # EBUSY for a moment after the last exit
-        return False
-    return True

@@ -23,10 +23,11 @@ import trio
 
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
-from prunner_trio.launch.cgroup import Leaf, Leaves, find_parent
+from prunner_trio.launch.cgroup import Leaf, Leaves
 from prunner_trio.launch.limits import Enclosure, Enclosures
 from prunner_trio.launch.procfs import Stat, open_process, stat
 from prunner_trio.launch.remains import Remains, find_remains
+from prunner_trio.launch.standing import find_parent
 from prunner_trio.launch.tags import tag_for, tagged
 from prunner_trio.launch.tree import MARK, Tree, Trees
 
@@ -47,9 +48,10 @@ class Containment(StrEnum):
     """By what means the processes of a task are found."""
 
     AUTO = "auto"
-    """`subreaper` where possible, else `group`."""
+    """The first that works here of `cgroup`, `subreaper` and `group`."""
     CGROUP = "cgroup"
-    """A cgroup per task, besides `subreaper`: finds all, even those that take off every sign on purpose."""
+    """A cgroup per task, besides `subreaper`: finds all, even those that take off every sign on purpose. To start a
+    task this process goes into the cgroup for a moment, so that the task is born there."""
     SUBREAPER = "subreaper"
     """Parentage, process group, and signs that all inherit; orphans become children of this process."""
     GROUP = "group"
@@ -122,18 +124,21 @@ class PosixLauncher:
 
     Attributes:
         containment: by what means it finds the processes of a task.
+        why_not_better: why none of those means that come first was chosen; empty if nobody had to choose.
 
     Raises:
         RuntimeError: /proc is not mounted.
     """
 
     containment: Containment = attrs.field(default=Containment.GROUP, kw_only=True)
+    why_not_better: str = attrs.field(default="", kw_only=True)
     _trees: Trees = attrs.field(factory=Trees, kw_only=True)
     _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
     _cgroup_parent: Path | None = attrs.field(default=None, kw_only=True)
     _enclosures: Enclosures | None = attrs.field(default=None, init=False)
     _gate: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _thread: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
     def __attrs_post_init__(self) -> None:
         if stat(os.getpid()) is None:
@@ -161,6 +166,8 @@ class PosixLauncher:
             LaunchError: it could not be started, or its limits cannot be enforced; the message names the reason.
         """
         async with self._gate:  # the last checkpoint: getting the gate takes a turn of the loop
+            if self._leaves is not None and self._leaves.slow:  # the loop does not wait for the kernel, a thread does
+                await trio.to_thread.run_sync(self._leaves.get_ready, limiter=self._thread)
             return self._launch(command, env, output)
 
     async def remains(self, keys: Collection[str]) -> Mapping[str, Remains]:
@@ -168,6 +175,7 @@ class PosixLauncher:
         await trio.lowlevel.checkpoint()
         return find_remains(keys)
 
+    @trio.lowlevel.enable_ki_protection
     def _launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         if command.limits.names and command.fallback is not None:  # a shell binds itself before it begins
             command = command.fallback
@@ -193,7 +201,9 @@ class PosixLauncher:
             enclosure = enclosures.new(command.limits, leaf) if enclosures is not None else None
             if enclosure is not None:
                 undo.callback(enclosure.remove)
-            join = _join_line(leaf, enclosure)
+            # A leaf that has limits is joined by a shell: they would bind this process too if it went there.
+            by_shell = enclosures is not None and enclosures.needs_leaf(command.limits)
+            join = _join_line(leaf if by_shell else None, enclosure)
             argv, script = command.argv, None
             if command.script is not None:
                 script = os.memfd_create("script", os.MFD_CLOEXEC)
@@ -202,7 +212,8 @@ class PosixLauncher:
                 argv = (*argv, f"/proc/{os.getpid()}/fd/{script}")
             elif enclosure is not None:
                 argv = ("/bin/sh", "-c", f'{join}exec "$@"', "sh", *argv)
-            with _signals_not_ignored(), tagged(tag_for(mark.rpartition(":")[2])):
+            born = leaf.joined() if leaf is not None and not by_shell else contextlib.nullcontext()
+            with born, _signals_not_ignored(), tagged(tag_for(mark.rpartition(":")[2])):
                 child = subprocess.Popen(
                     argv,
                     env={**env, MARK: mark},
@@ -212,11 +223,9 @@ class PosixLauncher:
                     stdout=output.fileno(Stream.STDOUT),
                     stderr=output.fileno(Stream.STDERR),
                 )
-            undo.callback(_undo_child, child)
+                undo.callback(_undo_child, child)
             pidfd = os.pidfd_open(child.pid)
             undo.callback(os.close, pidfd)
-            if leaf is not None and command.script is None and enclosure is None:
-                leaf.add(child.pid)
             if self._limits is not None:
                 # Some programs cannot use descriptors beyond 1023, or try to close all that there may be.
                 with contextlib.suppress(OSError):
@@ -245,7 +254,7 @@ class PosixLauncher:
 
 @asynccontextmanager
 async def open_launcher(
-    containment: Containment = Containment.AUTO, *, cgroup_parent: Path | None = None
+    containment: Containment = Containment.AUTO, *, cgroup_parent: Path | None = None, may_move: bool = True
 ) -> AsyncIterator[PosixLauncher]:
     """Make a launcher, and this process fit for it.
 
@@ -257,31 +266,46 @@ async def open_launcher(
     Args:
         containment: `cgroup` and `subreaper` need the main thread.
         cgroup_parent: a cgroup v2 directory in which we may make others; None: our own one.
+        may_move: whether `auto` may choose `cgroup`, for which this process moves between cgroups.
 
     Raises:
         RuntimeError: the means that was asked for is not there; the message says why.
     """
+    limits, why, leaves = _raise_descriptor_limit(), "", None
+    on_main = threading.current_thread() is threading.main_thread()
+    if not on_main and containment in (Containment.CGROUP, Containment.SUBREAPER):
+        raise RuntimeError(f"containment {containment.value!r} needs the main thread")
+    if containment is Containment.CGROUP or (containment is Containment.AUTO and on_main and may_move):
+        try:
+            leaves = await _open_leaves(cgroup_parent)
+        except RuntimeError as exc:
+            if containment is Containment.CGROUP:
+                raise
+            why = str(exc)
     if containment is Containment.AUTO:
-        able = threading.current_thread() is threading.main_thread()
-        containment = Containment.SUBREAPER if able else Containment.GROUP
-    limits = _raise_descriptor_limit()
+        containment = Containment.SUBREAPER if on_main else Containment.GROUP
+        containment = Containment.CGROUP if leaves is not None else containment
+        why = why if on_main else "this is not the main thread"
     if containment is Containment.GROUP:
-        with contextlib.closing(PosixLauncher(limits=limits, cgroup_parent=cgroup_parent)) as launcher:
+        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why)
+        with contextlib.closing(alone) as launcher:
             yield launcher
         return
-    if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(f"containment {containment.value!r} needs the main thread")
-    leaves = _open_leaves(cgroup_parent) if containment is Containment.CGROUP else None
     trees = Trees(subreaper=True)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     with contextlib.ExitStack() as stack:
-        stack.callback(trees.close)
         if leaves is not None:
             stack.callback(leaves.close)
+        stack.callback(trees.close)
         stack.enter_context(_subreaper())
         stack.enter_context(_reaping(trees))
         launcher = PosixLauncher(
-            trees=trees, leaves=leaves, limits=limits, containment=containment, cgroup_parent=cgroup_parent
+            trees=trees,
+            leaves=leaves,
+            limits=limits,
+            containment=containment,
+            why_not_better=why,
+            cgroup_parent=cgroup_parent,
         )
         stack.callback(launcher.close)
         try:
@@ -381,14 +405,21 @@ def _raise_descriptor_limit() -> tuple[int, int] | None:
     return soft, hard
 
 
-def _open_leaves(parent: Path | None) -> Leaves:
+async def _open_leaves(parent: Path | None) -> Leaves:
+    """Make the place for the leaves, and try one. Raises ``RuntimeError``."""
     parent = parent or find_parent()
     if parent is None:
         raise RuntimeError("containment 'cgroup': no cgroup v2 is mounted")
     try:
-        return Leaves.below(parent)
+        leaves = Leaves.below(parent)
+        try:
+            await leaves.try_out()
+        except BaseException:
+            leaves.close()
+            raise
     except OSError as exc:
         raise RuntimeError(f"containment 'cgroup': {parent}: {exc.strerror or exc}") from exc
+    return leaves
 
 
 @contextmanager

@@ -4,7 +4,8 @@ A tree is found from its leader downwards. What lost its parent is found again b
 every process of the tree inherits as a resource limit (see `tags`), by the mark that it inherits in its environment, or
 because it was seen below the leader before. If this process is a child subreaper (see `open_launcher`), such orphans
 become our children, and one read of a small file tells that there are none. If it is not, the whole of /proc has to be
-searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list.
+searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list, and that it is empty is seen
+from the fact that the leaf can be removed.
 """
 
 import contextlib
@@ -303,7 +304,8 @@ class Tree:
         roots = [] if self._ended or self.status() is not None else [self.leader]
         roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
         if self._leaf is not None:
-            others = self._leaf.pids()
+            # A root's program can leave its cgroup, and is known by the other signs then.
+            others = [] if self._ended and self._leaf.empty() else self._leaf.pids()
         elif not self._trees.subreaper:
             others = members_at_large(self.leader, self.tag)
         else:
@@ -324,7 +326,10 @@ class Tree:
             os.killpg(self.leader, signal.SIGKILL)
         done: set[tuple[int, int]] = set()
         for _ in range(_MOST_ROUNDS):
-            fresh = [process for process in self.members() if (process.pid, process.start) not in done]
+            members = self.members()
+            if self._leaf is not None and members:  # those in the leaf have got it from the kernel
+                done.update((process.pid, process.start) for process in members if process.pid in self._leaf.pids())
+            fresh = [process for process in members if (process.pid, process.start) not in done]
             if not fresh:
                 return
             self._tell(fresh)
