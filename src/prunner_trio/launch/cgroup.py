@@ -44,7 +44,6 @@ class Leaf:
     path: Path
     _leaves: "Leaves"
     _removed: bool = attrs.field(default=False, init=False)
-    _cpu: float | None = attrs.field(default=None, init=False)
 
     @property
     def join_file(self) -> str:
@@ -75,15 +74,13 @@ class Leaf:
         The kernel itself says so, in one step: it removes no cgroup with a living process in it.
         """
         if not self._removed:
-            used = _cpu_seconds(self.path)
             try:
                 os.rmdir(self.path)
             except FileNotFoundError:
-                self._removed = True
+                pass
             except OSError:
                 return False
-            else:
-                self._removed, self._cpu = True, used
+            self._removed = True
         return True
 
     def kill(self) -> None:
@@ -97,8 +94,8 @@ class Leaf:
         self._leaves.release(self)
 
     def cpu_seconds(self) -> float | None:
-        """Return the processor time of all that were ever members; None if the kernel does not say."""
-        return self._cpu if self._removed else _cpu_seconds(self.path)
+        """Return the processor time of all that were ever members; None if the kernel does not say, or not any more."""
+        return None if self._removed else _cpu_seconds(self.path)
 
     def remove(self) -> None:
         """Remove the cgroup, now or, if the kernel still holds it, at a later occasion."""

@@ -233,7 +233,8 @@ class PosixLauncher:
             # Reaping is for `Tree.close`; a returncode keeps `Popen` itself away from the pid.
             child.returncode = 0
             undo.pop_all()
-        return PosixProc(self._trees.add(child.pid, pidfd, mark, leaf), script, enclosure)
+        tree = self._trees.add(child.pid, pidfd, mark, leaf, counts=enclosure is not None)
+        return PosixProc(tree, script, enclosure)
 
     def _means_for(self, command: Command) -> Enclosures | None:
         """Return the means to enforce the limits of a command; None if it has none.

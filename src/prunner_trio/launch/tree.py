@@ -76,10 +76,14 @@ class Trees:
         mark = mark_for(key) if key else f"{self._instance}.{self._count}"
         return f"{outer}:{mark}" if outer else mark
 
-    def add(self, leader: int, pidfd: int, mark: str, leaf: Leaf | None) -> "Tree":
-        """Register the tree of a process that was started just now."""
+    def add(self, leader: int, pidfd: int, mark: str, leaf: Leaf | None, *, counts: bool = False) -> "Tree":
+        """Register the tree of a process that was started just now.
+
+        Args:
+            counts: the leaf has counted something that is read at the end, so it has to stay until then.
+        """
         own = mark.rpartition(":")[2]
-        tree = Tree(leader, pidfd, own, tag_for(own), leaf, self)
+        tree = Tree(leader, pidfd, own, tag_for(own), leaf, self, counts)
         self._trees[leader] = tree
         self._by_tag[tree.tag] = tree
         _leaders.add(leader)
@@ -181,7 +185,9 @@ class Tree:
     tag: int
     _leaf: Leaf | None
     _trees: Trees
+    _counts: bool
     _ended: bool = attrs.field(default=False, init=False)
+    _empty: bool = attrs.field(default=False, init=False)
     _last: int = attrs.field(default=0, init=False)
     _told: dict[tuple[int, int], str] = attrs.field(factory=dict, init=False)
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
@@ -301,11 +307,16 @@ class Tree:
 
     def _roots(self) -> list[int]:
         """Return living processes below which all members are."""
+        if self._empty:
+            return []
         roots = [] if self._ended or self.status() is not None else [self.leader]
         roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
         if self._leaf is not None:
             # A root's program can leave its cgroup, and is known by the other signs then.
-            others = [] if self._ended and self._leaf.empty() else self._leaf.pids()
+            if self._ended and not self._counts and self._leaf.empty():
+                self._empty = not roots
+                return roots
+            others = self._leaf.pids()
         elif not self._trees.subreaper:
             others = members_at_large(self.leader, self.tag)
         else:
