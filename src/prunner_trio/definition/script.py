@@ -12,6 +12,7 @@ long as no entry exits.
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from string import Template
 
 import attrs
@@ -80,10 +81,24 @@ def compile_script(entries: Sequence[str], *, shell: str, keep_going: bool, cwd:
     if not texts:
         return ShellText(())
     name = posixpath.basename(shell)
+    traps = any(_TRAPS.search(text) for text in texts)
+    parts = [
+        _preamble(shell, cwd, len(texts), keep_going, traps),
+        *(_entry(number, text, keep_going=keep_going) for number, text in enumerate(texts, 1)),
+        'exit "$__prunner_failed"\n',
+    ]
+    load = _LOAD_BASH if name == "bash" else _LOAD
+    return ShellText((shell, "-c", load, name), "".join(parts), _simple(texts, name))
+
+
+@lru_cache(maxsize=64)  # the tasks of a pipeline share a few; filling one in costs six times the rest
+def _preamble(shell: str, cwd: str, entries: int, keep_going: bool, traps: bool) -> str:
+    """Return what comes before the entries."""
+    name = posixpath.basename(shell)
     bash = name == "bash"
     fill = {
         "dir": quote(cwd),
-        "last": str(len(texts)),
+        "last": str(entries),
         "shell": quote(shell),
         "name": quote(name),
         "resume": quote(_RESUME_BASH if bash else _RESUME),
@@ -92,16 +107,10 @@ def compile_script(entries: Sequence[str], *, shell: str, keep_going: bool, cwd:
         "verdict": _VERDICT_BASH if bash else "",
     }
     exit_trap = Template(_EXIT_TRAP).substitute(fill)
-    traps = any(_TRAPS.search(text) for text in texts)
     preamble = Template(_PREAMBLE).substitute(fill, exit_trap=quote(exit_trap))
     if traps:
         preamble += _TRAP_BASH if bash else _TRAP_ALIAS
-    parts = [
-        _on_one_line(preamble) if bash else preamble,
-        *(_entry(number, text, keep_going=keep_going) for number, text in enumerate(texts, 1)),
-        'exit "$__prunner_failed"\n',
-    ]
-    return ShellText((shell, "-c", _LOAD_BASH if bash else _LOAD, name), "".join(parts), _simple(texts, name))
+    return _on_one_line(preamble) if bash else preamble
 
 
 def _entry(number: int, text: str, *, keep_going: bool) -> str:
