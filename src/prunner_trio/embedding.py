@@ -12,7 +12,7 @@ from prunner_trio.definition import Definitions
 from prunner_trio.execution import Runner, run_engine
 from prunner_trio.execution.plain_errors import plain_errors
 from prunner_trio.execution.seams import Journal, Launcher, OutputStore
-from prunner_trio.launch import Containment, open_launcher
+from prunner_trio.launch import Containment, open_launcher, place_of
 from prunner_trio.output import FileOutputStore
 from prunner_trio.storage import MemoryJournal, open_journal
 
@@ -74,7 +74,8 @@ async def open_runner(
             root = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prunner-trio-")))
             output = FileOutputStore(root)
         if launcher is None:
-            launcher = posix = await stack.enter_async_context(open_launcher(containment, may_move=False))
+            place = place_of(data) if data is not None and data.is_dir() else ""
+            launcher = posix = await stack.enter_async_context(open_launcher(containment, may_move=False, place=place))
             most_tasks = posix.most_tasks
         if shell is None:
             shell = "bash" if shutil.which("bash", path=environment.get("PATH", os.defpath)) else "sh"

@@ -36,7 +36,7 @@ from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.http import create_app
 from prunner_trio.http.server import bind, serve_http
-from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher
+from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
 from prunner_trio.output import FileOutputStore
 from prunner_trio.storage import open_journal
 
@@ -179,7 +179,8 @@ class _Daemon:
                 with _or_cannot_start("cannot use the data directory"):
                     journal = await stack.enter_async_context(open_journal(data, now=time.time))
                     (data / "logs").mkdir(mode=0o700, exist_ok=True)
-                launcher = await self._open_launcher(stack)
+                    place = place_of(data)
+                launcher = await self._open_launcher(stack, place)
                 runner = await stack.enter_async_context(
                     run_engine(
                         definitions,
@@ -195,9 +196,10 @@ class _Daemon:
                 status = await self._serve(runner, sockets, secret)
         return status
 
-    async def _open_launcher(self, stack: contextlib.AsyncExitStack) -> PosixLauncher:
+    async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str) -> PosixLauncher:
+        containment = Containment(self.settings.containment)
         try:
-            launcher = await stack.enter_async_context(open_launcher(Containment(self.settings.containment)))
+            launcher = await stack.enter_async_context(open_launcher(containment, place=place))
         except RuntimeError as exc:
             raise CannotStart(str(exc)) from exc
         self._containment = launcher.containment.value

@@ -125,6 +125,7 @@ class PosixLauncher:
     Attributes:
         containment: by what means it finds the processes of a task.
         why_not_better: why none of those means that come first was chosen; empty if nobody had to choose.
+        place: whose tasks these are; those of another place are strangers, whatever their keys. See `place_of`.
 
     Raises:
         RuntimeError: /proc is not mounted.
@@ -132,6 +133,7 @@ class PosixLauncher:
 
     containment: Containment = attrs.field(default=Containment.GROUP, kw_only=True)
     why_not_better: str = attrs.field(default="", kw_only=True)
+    place: str = attrs.field(default="", kw_only=True)
     _trees: Trees = attrs.field(factory=Trees, kw_only=True)
     _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
@@ -171,9 +173,13 @@ class PosixLauncher:
             return self._launch(command, env, output)
 
     async def remains(self, keys: Collection[str]) -> Mapping[str, Remains]:
-        """Return what is alive of commands that an earlier daemon of this machine launched; see `Launcher.remains`."""
+        """Return what is alive of commands that an earlier launcher of this place launched; see `Launcher.remains`."""
         await trio.lowlevel.checkpoint()
-        return find_remains(keys)
+        placed = {self._placed(key): key for key in keys}
+        return {placed[key]: left for key, left in find_remains(placed).items()}
+
+    def _placed(self, key: str) -> str:
+        return f"{self.place}/{key}" if self.place and key else key
 
     @trio.lowlevel.enable_ki_protection
     def _launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
@@ -191,7 +197,7 @@ class PosixLauncher:
             raise LaunchError(f"cannot start {command.argv[0]}: {exc}") from exc
 
     def _spawn(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
-        mark = self._trees.new_mark(env.get(MARK, ""), command.key)
+        mark = self._trees.new_mark(env.get(MARK, ""), self._placed(command.key))
         with contextlib.ExitStack() as undo:
             enclosures = self._means_for(command)
             leaves = enclosures.leaves if enclosures is not None and enclosures.needs_leaf(command.limits) else None
@@ -255,7 +261,11 @@ class PosixLauncher:
 
 @asynccontextmanager
 async def open_launcher(
-    containment: Containment = Containment.AUTO, *, cgroup_parent: Path | None = None, may_move: bool = True
+    containment: Containment = Containment.AUTO,
+    *,
+    cgroup_parent: Path | None = None,
+    may_move: bool = True,
+    place: str = "",
 ) -> AsyncIterator[PosixLauncher]:
     """Make a launcher, and this process fit for it.
 
@@ -268,6 +278,7 @@ async def open_launcher(
         containment: `cgroup` and `subreaper` need the main thread.
         cgroup_parent: a cgroup v2 directory in which we may make others; None: our own one.
         may_move: whether `auto` may choose `cgroup`, for which this process moves between cgroups.
+        place: see `PosixLauncher`.
 
     Raises:
         RuntimeError: the means that was asked for is not there; the message says why.
@@ -288,7 +299,7 @@ async def open_launcher(
         containment = Containment.CGROUP if leaves is not None else containment
         why = why if on_main else "this is not the main thread"
     if containment is Containment.GROUP:
-        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why)
+        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why, place=place)
         with contextlib.closing(alone) as launcher:
             yield launcher
         return
@@ -307,6 +318,7 @@ async def open_launcher(
             containment=containment,
             why_not_better=why,
             cgroup_parent=cgroup_parent,
+            place=place,
         )
         stack.callback(launcher.close)
         try:
