@@ -515,11 +515,10 @@ def test_cancel_of_a_job_that_is_over(play: Play) -> None:
     play(scenario)
 
 
-def test_cancel_of_a_waiting_job_is_answered_when_it_would_survive_a_crash(play: Play) -> None:
+@pytest.mark.parametrize("state", [State.WAITING, State.RUNNING])
+def test_cancel_is_answered_when_it_would_survive_a_crash(play: Play, state: State) -> None:
     async def scenario(ask: Client, runner: FakeRunner) -> None:
-        await ask("POST", f"/job/cancel?id={LIVE}")
-        assert runner.flushed == 0
-        runner.running[LIVE].now = view(3, State.WAITING)
+        runner.running[LIVE].now = view(3, state)
         runner.flush_seconds = 1.5
         assert (await ask("POST", f"/job/cancel?id={LIVE}")).json is True
         assert (runner.flushed, trio.current_time()) == (1, 1.5)

@@ -255,6 +255,21 @@ def test_a_job_that_is_canceled_while_its_survivors_are_being_stopped_does_not_b
     assert (jobs[1].state, jobs[1].stop.by, jobs[1].started) == (State.CANCELED, "jane", None)
 
 
+def test_nor_does_it_after_a_crash_in_that_moment(again):
+    left = []
+
+    async def scenario(rig):
+        (view,) = rig.runner.live()
+        rig.runner.cancel(view.id, by="jane")
+        await rig.runner.flush()
+        left.extend(rig.journal.snapshot())
+
+    recover(again(), crash(again(), {"t": Act(9)}), scenario=scenario, remains={"t": STUBBORN})
+    transcript, jobs = recover(again(), left)
+    assert "p#1/t running" not in str(transcript)
+    assert (jobs[1].state, jobs[1].stop.by) == (State.CANCELED, "jane")
+
+
 def test_a_drain_meanwhile_leaves_the_job_on_the_wait_list(again):
     async def scenario(rig):
         rig.runner.request_shutdown(StopLevel.CANCEL)

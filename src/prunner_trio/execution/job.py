@@ -181,9 +181,12 @@ class JobRun:
         # A handler has a scope of its own, which may not be there yet: somebody who stops a job that has failed, and
         # is being stopped for that already, must not see it begin something new.
         self._abandoned = self._abandoned or reason in _FOR_GOOD
-        first = self.stop is None and self.state is State.RUNNING
+        first = self.stop is None
         self._note_stop(reason, by)
-        if first and reason in _FOR_GOOD:  # the next daemon, if this one dies meanwhile, must not begin it again
+        # The next daemon, if this one dies meanwhile, must not begin it again.
+        running = self.state is State.RUNNING
+        once_more = self._head.attempt > 1 and reason is StopReason.USER
+        if first and reason in _FOR_GOOD and (running or once_more):
             self._record(JobChanged(self._head))
         self._scope.cancel()
 

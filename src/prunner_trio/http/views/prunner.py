@@ -171,11 +171,10 @@ class Api:
             # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
             if job.state.final and job.state is not State.CANCELED:
                 return error(500, "Error canceling job")
-        if self._runner.job(job_id) is None:
-            # Of a job that waited nothing is left that would cancel it after a crash. A store that cannot write now
-            # tries until it can; that is not the client's concern.
-            with trio.move_on_after(_PATIENCE):
-                await self._runner.flush()
+        # A crash must not let a job run (again) whose cancel was answered. A store that cannot write now tries until it
+        # can; that is not the client's concern.
+        with trio.move_on_after(_PATIENCE):
+            await self._runner.flush()
         return json_answer(b"true\n")
 
     async def _find(self, job_id: JobId) -> JobView:
