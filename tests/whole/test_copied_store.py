@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.storm.machine import Daemon, living, wait_for
 
-from prunner_trio.launch.cgroup import Leaves, find_parent
+from prunner_trio.launch.cgroup import Leaves
+from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.whole
 
