@@ -44,9 +44,13 @@ DEFINITIONS = """
 pipelines:
   quick: {tasks: {t: {script: [echo quick]}}}
   who: {tasks: {t: {script: ["id -u; pwd; env | sort"]}}}
-  hold: {concurrency: 2, tasks: {t: {script: ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}}
+  hold: {concurrency: 3, tasks: {t: {script: ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}}
   one: {tasks: {t: {script: ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}}
   obey: {tasks: {t: {script: ["echo begun; sleep 84.25"]}}}
+  again:
+    on_daemon_crash: requeue
+    tasks: {t: {script: ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}
+  keep: {orphans: keep, tasks: {t: {script: ["setsid sleep 84.25 >/dev/null 2>&1 & echo $!"]}}}
   ignore:
     kill_timeout: 500ms
     tasks: {t: {script: ["trap '' INT TERM; echo begun; while :; do sleep 84.25; done"]}}

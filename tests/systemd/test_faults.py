@@ -62,6 +62,19 @@ def test_after_sigkill_to_everybody_waiting_jobs_run_and_running_ones_are_cancel
     assert alive(before) == []
 
 
+def test_after_sigkill_to_everybody_a_job_that_may_runs_again(service: Service) -> None:
+    service.start()
+    runs = service.begun("again")
+    before = service.processes()
+    service.ctl("kill", "-s", "KILL", service.name)
+    service.restarted(1)
+    assert alive(before) == []
+    wait_for(lambda: "begun" in service.output(runs), "the second attempt")
+    assert not service.detail(runs)["completed"]
+    (APP / "go").touch()
+    assert service.ended(runs)["completed"]
+
+
 def test_after_sigkill_to_the_daemon_alone_nothing_of_its_jobs_is_left(service: Service) -> None:
     service.start()
     service.begun("ignore")
@@ -86,6 +99,15 @@ def test_the_journal_has_priorities_and_fields(service: Service) -> None:
     assert started["PRIORITY"] == "6"
     assert interrupted["PRIORITY"] == "4"
     assert interrupted["MESSAGE"].startswith("job interrupted ")
+
+
+def test_the_journal_can_be_asked_for_one_task(service: Service) -> None:
+    service.start("--verbose")
+    job = service.schedule("quick")
+    assert service.ended(job)["completed"]
+    entries = service.fields(f"PRUNNER_JOB={job}", "PRUNNER_TASK=t")
+    assert [entry["PRUNNER_STATE"] for entry in entries][-2:] == ["running", "done"]
+    assert {entry["PRIORITY"] for entry in entries} == {"7"}
 
 
 def test_a_start_that_fails_says_why_in_the_journal(service: Service) -> None:

@@ -55,9 +55,9 @@ def test_strict_leaves_the_application_writable_and_little_else(service: Service
 
 def test_the_status_counts_jobs(service: Service) -> None:
     service.start()
-    for _ in range(3):
+    for _ in range(5):
         service.schedule("hold")
-    service.status_becomes("2 running, 1 waiting")
+    service.status_becomes("3 running, 2 waiting")
     (APP / "go").touch()
     service.status_becomes("0 running, 0 waiting")
 
@@ -100,6 +100,18 @@ def test_reload_takes_new_definitions(service: Service) -> None:
     service.ctl("reload", service.name)
     wait_for(lambda: service.ask("GET", "/pipelines/")[1]["pipelines"][0]["pipeline"] == "new", "the new definition")
     wait_for(lambda: service.show("ActiveState") == "active", "the end of the reload")
+    assert service.pid == before
+
+
+@pytest.mark.parametrize("name", ["HUP", "USR1"])
+def test_a_signal_reloads_too(service: Service, name: str) -> None:
+    service.start()
+    runs, before = service.begun("one"), service.pid
+    (APP / "pipelines.yml").write_text("pipelines: {new: {tasks: {t: {script: [echo]}}}}")
+    service.ctl("kill", "--kill-whom=main", "-s", name, service.name)
+    wait_for(lambda: service.ask("GET", "/pipelines/")[1]["pipelines"][0]["pipeline"] == "new", "the new definition")
+    (APP / "go").touch()
+    assert service.ended(runs)["completed"]
     assert service.pid == before
 
 

@@ -30,6 +30,9 @@ _OUT_OF_REACH_WITH_PROTECT_HOME = ("/home", "/root", "/run/user")
 
 _STRICTER: tuple[tuple[str, str], ...] = (
     ("NoNewPrivileges=yes", "no sudo, su or other setuid program"),
+    ("CapabilityBoundingSet=", "no power of root, not even for a task that runs as root"),
+    ("ProtectProc=invisible", "no look at the processes of other users, nor at their command lines"),
+    ("RemoveIPC=yes", "no System V or POSIX IPC objects that outlive the service"),
     ("RestrictSUIDSGID=yes", "no setuid or setgid files, nor directories that pass on their group"),
     ("PrivateTmp=yes", "a /tmp that nobody else sees, emptied when the service stops"),
     ("PrivateDevices=yes", "no disks, GPUs, KVM or FUSE"),
