@@ -1,6 +1,7 @@
 """A prunner-trio that is installed where every user can read it, and the service made of it. Runs inside of `box`."""
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -58,6 +59,7 @@ pipelines:
     kill_timeout: 1h
     tasks: {t: {script: ["trap '' INT TERM; echo begun; while :; do sleep 84.25; done"]}}
   hide:
+    kill_timeout: 500ms
     tasks:
       t:
         script:
@@ -100,6 +102,12 @@ def sleepers() -> list[int]:
     return found
 
 
+@functools.cache
+def unit(*flags: str) -> str:
+    """Return what the command prints; it takes most of the time of an installation."""
+    return call(PROGRAM, "systemd-unit", "--path", APP, *flags).stdout
+
+
 class Service:
     """The service under the box's systemd."""
 
@@ -122,9 +130,8 @@ class Service:
                 succeed=False,
             )
             shutil.chown(APP, "prunner-trio", "prunner-trio")
-        words = (PROGRAM, "systemd-unit", "--path", APP, *flags)
-        (UNITS / self.name).write_text(call(*words).stdout)
-        (UNITS / "prunner-trio.socket").write_text(call(*words, "--socket").stdout)
+        (UNITS / self.name).write_text(unit(*flags))
+        (UNITS / "prunner-trio.socket").write_text(unit(*flags, "--socket"))
         folder = UNITS / f"{self.name}.d"
         folder.mkdir(exist_ok=True)
         settings = {"RestartSec": "100ms", **options}

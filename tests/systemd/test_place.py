@@ -47,9 +47,7 @@ def test_each_task_has_a_control_group_of_its_own_below_that_of_the_unit(service
 
 
 @pytest.mark.parametrize("flags", [(), ("--run-as", "dynamic")])
-def test_the_data_are_for_the_user_of_the_service_alone_and_survive_it(
-    service: Service, flags: tuple[str, ...]
-) -> None:
+def test_the_data_are_for_its_user_alone_and_survive_a_restart(service: Service, flags: tuple[str, ...]) -> None:
     service.start(*flags)
     job = service.schedule("quick")
     assert service.ended(job)["completed"]
