@@ -106,6 +106,12 @@ class Podman:
         shutil.rmtree(self.folder)
 
 
+def groups() -> set[Path]:
+    """Return the control groups of containers; Podman leaves them behind, empty."""
+    parents = CGROUPS.rglob("libpod_parent")
+    return {group for parent in parents for group in (parent, *parent.rglob("*")) if group.is_dir()}
+
+
 def why_not() -> str:
     """Why images cannot be built here; empty if they can."""
     if os.geteuid() != 0:
@@ -127,7 +133,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     if reason := why_not():
         pytest.skip(f"no images can be made here: {reason}")
     folder = tmp_path_factory.mktemp("podman")
-    before = set(CGROUPS.rglob("libpod_parent"))
+    before = groups()
     one = Podman(folder)
     try:
         base.write_base(folder / "base.tar")
@@ -144,8 +150,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         yield one
     finally:
         one.clean_up()
-        for group in set(CGROUPS.rglob("libpod_parent")) - before:
-            group.rmdir()
+        for group in sorted(groups() - before, reverse=True):
+            with contextlib.suppress(FileNotFoundError):  # two names of one hierarchy
+                group.rmdir()
 
 
 @attrs.define(eq=False)
