@@ -28,6 +28,7 @@ async def open_runner(
     cwd: Path | None = None,
     shell: str | None = None,
     kill_timeout: float = 2.0,
+    log_limit: int | None = None,
     containment: Containment = Containment.GROUP,
     launcher: Launcher | None = None,
     journal: Journal | None = None,
@@ -48,6 +49,8 @@ async def open_runner(
         cwd: where scripts run; None: the working directory of this process.
         shell: runs scripts for which the definitions name no other; None: bash where there is one, else sh.
         kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
+        log_limit: the most bytes of output that each of a task's two logs may have, where the definitions say nothing;
+            at least 4096. None: no limit.
         containment: how the processes of a task are found. `group`, the default, changes nothing in this process but
             searches all of /proc; `subreaper` is faster and makes this process adopt orphans; `auto` is `subreaper`
             where that is possible. `cgroup` moves this process into the cgroup of each task that it starts, and back,
@@ -89,6 +92,7 @@ async def open_runner(
                 cwd=directory,
                 shell=shell,
                 kill_timeout=kill_timeout,
+                log_limit=log_limit,
                 most_tasks=most_tasks,
                 now=now,
             )

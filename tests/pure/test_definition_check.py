@@ -24,6 +24,7 @@ from prunner_trio.definition import (
     startup_text,
 )
 from prunner_trio.definition.check import check_files
+from prunner_trio.definition.size import MIN_LOG_LIMIT
 from prunner_trio.errors import InvalidDefinition, Problem
 
 
@@ -70,9 +71,10 @@ pipelines:
     limits: {memory: 64Mi, cpu: 0.5, processes: 9, x-note: 1}
     limits_optional: true
     on_daemon_crash: requeue
+    log_limit: none
     x-note: {free: text}
     on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, orphans: kill,
-               limits: {memory: 10M}, x-note: 1}
+               limits: {memory: 10M}, log_limit: 64Ki, x-note: 1}
     tasks:
       b:
         script: [echo, 012, ""]
@@ -85,6 +87,7 @@ pipelines:
         orphans: wait
         limits: {cpu: 2}
         limits_optional: false
+        log_limit: 1.5M
         x-note: 1
       a:
 """
@@ -107,6 +110,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
                 Orphans.WAIT,
                 Limits(cpu=2.0),
                 False,
+                1_500_000,
             ),
         ),
         concurrency=2,
@@ -126,6 +130,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
             kill_timeout=1.0,
             orphans=Orphans.KILL,
             limits=Limits(10_000_000),
+            log_limit=65_536,
         ),
         shell="sh",
         timeout=3600.0,
@@ -135,6 +140,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
         limits=Limits(67_108_864, 0.5, 9),
         limits_optional=True,
         on_daemon_crash=OnDaemonCrash.REQUEUE,
+        log_limit=0,
     )
 
 
@@ -247,6 +253,11 @@ IN_A_PIPELINE = {
     "orphans: ▸keeps": ("orphans", 'unknown way to treat orphans: "keeps"', 'did you mean "keep"?'),
     "orphans: ▸[kill]": ("orphans", "orphans must be a text, not a list", ""),
     "limits: ▸512Mi": ("limits", 'limits must be a map of limits, not "512Mi"', ""),
+    "log_limit: ▸[1Mi]": ("log_limit", "log_limit must be a size such as 10Mi or none, not a list", ""),
+    "log_limit: ▸1Ki": ("log_limit", 'log_limit: "1Ki" must be at least 4Ki, or "none"', ""),
+    "log_limit: ▸0": ("log_limit", 'log_limit: "0" must be at least 4Ki, or "none"', ""),
+    "log_limit: ▸None": ("log_limit", 'log_limit: "None" is not a size such as 64Mi, 1.5G or 4096, nor "none"', ""),
+    "log_limit: ▸5X": ("log_limit", 'log_limit: "5X" has the unknown unit "X"', ""),
     "limits: {memory: ▸512X}": ("limits.memory", 'memory: "512X" has the unknown unit "X"', ""),
     "limits: {memory: ▸lots}": ("limits.memory", 'memory: "lots" is not a size', ""),
     "limits: {memory: ▸1Ki}": ("limits.memory", "memory must be at least 1Mi", ""),
@@ -535,6 +546,7 @@ LIMITS = st.builds(
     st.none() | st.integers(1, 10**9),
 )
 ORPHANS = st.none() | st.sampled_from(Orphans)
+LOG_LIMITS = st.none() | st.just(0) | st.integers(MIN_LOG_LIMIT, 2**62)
 SHELLS = st.none() | NAMES.filter(lambda text: text.strip())
 
 
@@ -558,6 +570,7 @@ def tasks(draw: st.DrawFn) -> tuple[TaskDef, ...]:
             draw(ORPHANS),
             draw(LIMITS),
             draw(st.none() | st.booleans()),
+            draw(LOG_LIMITS),
         )
         for name in order(needs)
     )
@@ -567,7 +580,7 @@ def tasks(draw: st.DrawFn) -> tuple[TaskDef, ...]:
 def pipelines(draw: st.DrawFn) -> PipelineDef:
     strategy = draw(st.sampled_from(QueueStrategy))
     partitioned = strategy is QueueStrategy.PARTITIONED_REPLACE
-    return PipelineDef(
+    drawn = PipelineDef(
         draw(NAMES),
         draw(tasks()),
         draw(st.integers(1, 9)),
@@ -588,7 +601,12 @@ def pipelines(draw: st.DrawFn) -> PipelineDef:
         draw(LIMITS),
         draw(st.none() | st.booleans()),
         draw(st.sampled_from(OnDaemonCrash)),
+        draw(LOG_LIMITS),
     )
+    if Orphans.KEEP in (drawn.orphans, *(task.orphans for task in drawn.tasks)):  # no limit goes with that
+        unlimited = tuple(attrs.evolve(task, log_limit=0) for task in drawn.tasks)
+        return attrs.evolve(drawn, tasks=unlimited, log_limit=None)
+    return drawn
 
 
 def time(seconds: float | None) -> str | None:
@@ -605,6 +623,7 @@ def task_tree(task: TaskDef) -> dict[str, object]:
         "orphans": task.orphans and task.orphans.value,
         "limits": attrs.asdict(task.limits),
         "limits_optional": task.limits_optional,
+        "log_limit": "none" if task.log_limit == 0 else task.log_limit,
     }
     if task.name != "on_error":
         tree |= {"depends_on": list(task.depends_on), "allow_failure": task.allow_failure}
@@ -630,6 +649,7 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
         "orphans": pipeline.orphans and pipeline.orphans.value,
         "limits": attrs.asdict(pipeline.limits),
         "limits_optional": pipeline.limits_optional,
+        "log_limit": "none" if pipeline.log_limit == 0 else pipeline.log_limit,
         "on_daemon_crash": pipeline.on_daemon_crash.value,
     }
 
@@ -638,6 +658,39 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
 def test_a_pipeline_written_as_yaml_reads_back_the_same(pipeline: PipelineDef, flow: bool) -> None:
     text = yaml.safe_dump({"pipelines": {pipeline.name: tree(pipeline)}}, default_flow_style=flow)
     assert list(parse_definitions({"f.yml": text})) == [pipeline]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("{log_limit: ▸1Mi, orphans: keep, tasks: {t: , u: }}", "log_limit"),
+        ("{log_limit: ▸1Mi, orphans: keep, on_error: {script: [x]}}", "log_limit"),
+        ("{orphans: keep, tasks: {t: {log_limit: ▸1Mi}}}", "tasks.t.log_limit"),
+        ("{log_limit: 1Mi, tasks: {t: {orphans: ▸keep}, u: }}", "tasks.t.orphans"),
+        ("{log_limit: 1Mi, tasks: {t: {orphans: keep, log_limit: ▸2Mi}}}", "tasks.t.log_limit"),
+        ("{log_limit: 1Mi, on_error: {script: [x], orphans: ▸keep}}", "on_error.orphans"),
+        ("{orphans: keep, on_error: {script: [x], log_limit: ▸1Mi}}", "on_error.log_limit"),
+    ],
+)
+def test_who_is_kept_cannot_have_a_limited_log(text: str, keys: str) -> None:
+    place = text.index("▸")
+    (problem,) = check_files({"f.yml": f"pipelines:\n  p: {text.replace('▸', '')}"})[1]
+    assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{keys}")
+    assert "log_limit cannot go with orphans: keep" in problem.message
+    assert problem.hint == "write log_limit: none, or orphans: wait"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{log_limit: 1Mi, orphans: keep}",
+        "{log_limit: 1Mi, orphans: keep, tasks: {t: {orphans: kill}, u: {log_limit: none}}}",
+        "{log_limit: none, orphans: keep, tasks: {t: {orphans: wait, log_limit: 4Ki}, u: }}",
+        "{log_limit: 1Mi, on_error: {orphans: keep}}",
+    ],
+)
+def test_a_limit_of_logs_is_fine_where_nobody_is_kept(text: str) -> None:
+    assert check_files({"f.yml": f"pipelines: {{p: {text}}}"})[1] == []
 
 
 LACKING = {"memory": "there is no cgroup", "processes": "there is no cgroup"}

@@ -73,8 +73,8 @@ def scenario_run(number, error, cancel):
             __import__("prunner_trio.definition.pipeline", fromlist=["TaskDef"]).TaskDef(name, ("work",), needs, **keys)
             for name, needs, keys in (
                 ("a", (), {}),
-                ("b", ("a",), {}),
-                ("c", ("a",), {"timeout": 3.0}),
+                ("b", ("a",), {"log_limit": 4096}),
+                ("c", ("a",), {"timeout": 3.0, "log_limit": 4096}),
                 ("d", ("b",), {}),
             )
         ),

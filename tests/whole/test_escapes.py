@@ -34,9 +34,11 @@ SCRIPTS = {
     "double fork": "(setsid sh -c 'sleep TOKEN; :' &) ; sleep TOKEN",
     "emptied environment": f"({HIDE} &); sleep TOKEN",
     "stopped": "sleep TOKEN & until grep -q sleep /proc/$!/comm; do :; done; kill -STOP $!; kill -STOP $$",
+    "closed output": "exec >&- 2>&-; sleep TOKEN & sleep TOKEN",
+    "flooded output": "while :; do echo flood; done & sleep TOKEN & sleep TOKEN",
     "fork storm": f"f() {{ i=0; while [ $i -lt 150 ]; do ({HIDE} &); i=$((i+1)); done; }}; f & f; wait; sleep TOKEN",
 }
-LEFT = {"leaves one": f"({HIDE} &); sleep 0.1"}
+LEFT = {"leaves one": f"({HIDE} &); sleep 0.1", "leaves its output open": "sleep TOKEN & sleep 0.1"}
 
 
 def cgroup_works() -> bool:
@@ -151,9 +153,13 @@ def pipelines(scripts: dict[str, str], token: str) -> str:
 
 
 @pytest.mark.parametrize("containment", ALL)
-def test_a_cancel_leaves_nothing_of_any_kind_of_escape(tmp_path: Path, token: str, containment: str) -> None:
+@pytest.mark.parametrize("limit", ["none", "64Ki"])
+def test_a_cancel_leaves_nothing_of_any_kind_of_escape(
+    tmp_path: Path, token: str, containment: str, limit: str
+) -> None:
     everything = {**SCRIPTS, **LEFT, "neighbor": f"({HIDE.replace('TOKEN', '9TOKEN')} &); exec sleep 9TOKEN"}
-    daemon = Daemon(tmp_path, "--containment", containment, definitions=pipelines(everything, token))
+    words = ("--containment", containment, "--log-limit", limit)
+    daemon = Daemon(tmp_path, *words, definitions=pipelines(everything, token))
     try:
         neighbor = daemon.schedule("neighbor")
         wait_for(lambda: living(f"9{token}") == 2, "the neighbor")
@@ -174,10 +180,11 @@ def test_a_cancel_leaves_nothing_of_any_kind_of_escape(tmp_path: Path, token: st
     assert living(token) == 0
 
 
-def test_300_parallel_tasks_under_a_limit_of_256_descriptors_are_held_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["none", "64Ki"])
+def test_300_parallel_tasks_under_a_limit_of_256_descriptors_are_held_back(tmp_path: Path, limit: str) -> None:
     tasks = {f"t{number}": {"script": [f"echo {number}; sleep 0.2; exit 0"]} for number in range(300)}
     definitions = json.dumps({"pipelines": {"wide": {"tasks": tasks}, "small": {"tasks": {"t": {"script": ["echo"]}}}}})
-    daemon = Daemon(tmp_path, definitions=definitions, descriptors=256)
+    daemon = Daemon(tmp_path, "--log-limit", limit, definitions=definitions, descriptors=256)
     try:
         job, highest = daemon.schedule("wide"), 0
         while not (found := daemon.detail(job))["completed"]:

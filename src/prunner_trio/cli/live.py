@@ -90,6 +90,9 @@ class _Pipes:
         # Blocking is out of the question and the pipe may be full, so the reader gets it once the pipe has ended.
         self.own.setdefault(stream, bytearray()).extend(data)
 
+    async def copy(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     def close(self) -> None:
         while self.fds:
             os.close(self.fds.popitem()[1])
@@ -111,8 +114,12 @@ class LiveOutput:
         self._colors = {task: _PALETTE[index % len(_PALETTE)] for index, task in enumerate(tasks)}
         self._kept: dict[tuple[str, Stream], _Kept] = {}
 
-    def open(self, job_id: JobId, task: str) -> _Pipes:
-        """Make the pipes of a task. Raises `LaunchError`."""
+    def open(self, job_id: JobId, task: str, limit: int | None = None) -> _Pipes:
+        """Make the pipes of a task. Raises `LaunchError`.
+
+        Args:
+            limit: of no meaning here: nothing is kept, and who looks on wants to see everything.
+        """
         ends: dict[Stream, int] = {}
         readers: dict[Stream, int] = {}
         try:

@@ -96,6 +96,7 @@ def _daemon(parsed: Parsed) -> int:
     from prunner_trio.daemon.config import Settings
     from prunner_trio.daemon.main import run_daemon
     from prunner_trio.definition.duration import parse_duration
+    from prunner_trio.definition.size import parse_log_limit
 
     values = parsed.values
     settings = Settings(
@@ -111,6 +112,7 @@ def _daemon(parsed: Parsed) -> int:
         env_files=values.list("env-files"),
         watch=values.switch("watch"),
         containment=values.text("containment"),
+        log_limit=parse_log_limit(values.text("log-limit")) or None,
         poll_interval=parse_duration(values.text("poll-interval")),
     )
     return run_daemon(settings, early)

@@ -66,6 +66,8 @@ def _more_flags(values: Values) -> Iterator[tuple[str, str | None]]:
     containment = _given(values, "containment") or ("cgroup" if _has_cgroups() else "")
     if containment:
         yield "containment", containment
+    if limit := _given(values, "log-limit"):
+        yield "log-limit", limit
 
 
 def _has_cgroups() -> bool:

@@ -19,6 +19,15 @@ def _positive_duration(text: str) -> float:
     return seconds
 
 
+def _log_limit(text: str) -> int:
+    from prunner_trio.definition.size import parse_log_limit
+
+    try:
+        return parse_log_limit(text)
+    except ValueError as exc:
+        raise ValueError(f"{text!r} {exc}") from None
+
+
 def _assignment(text: str) -> None:
     name, equals, _ = text.partition("=")
     if not name or not equals:
@@ -126,6 +135,14 @@ PROGRAM = Program(
             variable="PRUNNER_CONTAINMENT",
             value="MEANS",
             check=_one_of("auto", "cgroup", "subreaper", "group"),
+        ),
+        Flag(
+            "log-limit",
+            "most bytes of each log of a task, where definitions say nothing: 10Mi, none",
+            default="none",
+            variable="PRUNNER_LOG_LIMIT",
+            value="SIZE",
+            check=_log_limit,
         ),
         Flag("version", "show the version", Kind.SWITCH),
     ),
@@ -237,6 +254,7 @@ PROGRAM = Program(
                 "watch",
                 "poll-interval",
                 "containment",
+                "log-limit",
                 "verbose",
                 "enable-profiling",
             ),

@@ -43,6 +43,7 @@ class Settings:
         poll_interval: seconds between two looks at the definitions with `watch`.
         env_files: dotenv files, later ones win.
         containment: a value of `launch.Containment`.
+        log_limit: bytes, where definitions say nothing; None: no limit.
     """
 
     verbose: bool = False
@@ -58,6 +59,7 @@ class Settings:
     watch: bool = False
     poll_interval: float = 30.0
     containment: str = "auto"
+    log_limit: int | None = None
 
 
 def find_secret(jwt_secret: str, config: str) -> str:

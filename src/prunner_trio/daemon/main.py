@@ -191,6 +191,7 @@ class _Daemon:
                         cwd=world.cwd,
                         shell=world.shell,
                         most_tasks=launcher.most_tasks,
+                        log_limit=settings.log_limit,
                     )
                 )
                 status = await self._serve(runner, sockets, secret)

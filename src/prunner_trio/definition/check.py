@@ -24,7 +24,7 @@ from prunner_trio.definition.pipeline import (
     TaskDef,
 )
 from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, LIMITS, PIPELINE, TASK, Key, Kind, Table
-from prunner_trio.definition.size import parse_size
+from prunner_trio.definition.size import parse_log_limit, parse_size
 from prunner_trio.definition.suggest import closest
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
 from prunner_trio.errors import InvalidDefinition, Problem
@@ -255,6 +255,7 @@ class _Checker:
         if ON_ERROR in tasks and values.good.get("on_error") is not None:
             message = f'a task cannot have the name "{ON_ERROR}" beside the key {ON_ERROR}'
             self._report(where.below("tasks").below(ON_ERROR), entry.value, message, "give the task another name")
+        self._check_log_limits(tasks, values, entry.value, where)
         names = self._order(tasks, where)
         if not values.good.get("concurrency", 1):
             values.good["concurrency"] = 1
@@ -301,6 +302,33 @@ class _Checker:
             check(entry.value, where.below("tasks").below(entry.key, f"task {_quote(entry.key)}: "), optional)
         check(pipeline.get("on_error"), where.below("on_error", "on_error: "), optional)
 
+    def _check_log_limits(
+        self, tasks: Mapping[str, tuple[TaskDef, _Needs]], values: _Values, pipeline: MapNode, where: _Where
+    ) -> None:
+        """Report limits of logs for processes that may outlive whoever reads what they write."""
+        below = where.below("tasks")
+        places = [
+            (task, _child(pipeline.get("tasks"), name), below.below(name, f"task {_quote(name)}: "))
+            for name, (task, _) in tasks.items()
+        ]
+        if (handler := values.good.get("on_error")) is not None:
+            places.append((handler, pipeline.get("on_error"), where.below("on_error", "on_error: ")))
+        reported: list[Node] = []
+        for task, node, here in places:
+            limit = values.good.get("log_limit") if task.log_limit is None else task.log_limit
+            if not limit or (task.orphans or values.good.get("orphans")) is not Orphans.KEEP:
+                continue
+            key = "log_limit" if task.log_limit is not None or task.orphans is None else "orphans"
+            at, here = _child(node, key), here.below(key)
+            if at is None or at.null:  # both are the pipeline's
+                at, here = pipeline.get("log_limit"), where.below("log_limit")
+            if at is not None and not any(at is other for other in reported):
+                reported.append(at)
+                message = (
+                    "log_limit cannot go with orphans: keep, since nobody would read what those who are kept write"
+                )
+                self._report(here, at, message, "write log_limit: none, or orphans: wait")
+
     def _order(self, tasks: Mapping[str, tuple[TaskDef, _Needs]], where: _Where) -> Sequence[str]:
         """Return the names in their order; those as they stand if the graph is no good."""
         needs = {name: task.depends_on for name, (task, _) in tasks.items()}
@@ -332,6 +360,7 @@ class _Checker:
             Kind.STRATEGY: self._strategy,
             Kind.ORPHANS: self._orphans,
             Kind.SIZE: self._size,
+            Kind.LOG_LIMIT: self._log_limit,
             Kind.NUMBER: self._number,
             Kind.LIMITS: self._limits,
             Kind.CRASH: self._crash,
@@ -424,6 +453,14 @@ class _Checker:
             raise self._wrong(where, node, f"{key.name} {key.below}")
         return size
 
+    def _log_limit(self, key: Key, node: Node, where: _Where) -> int:
+        if not isinstance(node, TextNode):
+            raise self._wrong(where, node, f"{key.name} must be a size such as 10Mi or none, not {_describe(node)}")
+        try:
+            return parse_log_limit(node.text)
+        except ValueError as exc:
+            raise self._wrong(where, node, f"{key.name}: {_quote(node.text)} {exc}") from exc
+
     def _number(self, key: Key, node: Node, where: _Where) -> float:
         if not isinstance(node, TextNode) or not node.plain or not _DECIMAL_FRACTION.fullmatch(node.text):
             raise self._wrong(where, node, f"{key.name} must be a number such as 0.5, not {_describe(node)}")
@@ -506,6 +543,10 @@ class _Checker:
             raise self._wrong(where, node, f"{key.name} must be a map, not {_describe(node)}")
         good = self._values(HANDLER, node, _Where(where.key, f"{where.prefix}{key.name}: ")).good
         return TaskDef(ON_ERROR, **good) if good.get("script") else None
+
+
+def _child(node: Node | None, key: str) -> Node | None:
+    return node.get(key) if isinstance(node, MapNode) else None
 
 
 def _value_or(entry: Entry, key: str) -> Node | Entry:

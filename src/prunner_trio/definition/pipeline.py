@@ -98,6 +98,7 @@ class TaskDef:
         orphans: None: that of the pipeline.
         limits: win over those of the pipeline.
         limits_optional: run without limits that this machine cannot enforce; None: as the pipeline says.
+        log_limit: the most bytes of output that each of the two logs has; 0: no limit; None: that of the pipeline.
     """
 
     name: str
@@ -111,6 +112,7 @@ class TaskDef:
     orphans: Orphans | None = None
     limits: Limits = NO_LIMITS
     limits_optional: bool | None = None
+    log_limit: int | None = None
 
 
 @attrs.frozen
@@ -134,6 +136,7 @@ class PipelineDef:
         limits: of each of its tasks.
         limits_optional: default of its tasks; None: no.
         on_daemon_crash: what becomes of a running job when the daemon dies.
+        log_limit: default of its tasks; None: the runner's own (none unless told otherwise).
     """
 
     name: str
@@ -156,6 +159,7 @@ class PipelineDef:
     limits: Limits = NO_LIMITS
     limits_optional: bool | None = None
     on_daemon_crash: OnDaemonCrash = OnDaemonCrash.CANCEL
+    log_limit: int | None = None
 
 
 @attrs.frozen

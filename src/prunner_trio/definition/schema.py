@@ -6,6 +6,7 @@ from enum import StrEnum
 import attrs
 
 from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, QueueStrategy
+from prunner_trio.definition.size import MIN_LOG_LIMIT
 
 __all__ = [
     "EXTENSION",
@@ -35,6 +36,7 @@ class Kind(StrEnum):
     STRATEGY = "queue strategy"
     ORPHANS = "kill, wait or keep"
     SIZE = "size"
+    LOG_LIMIT = "size or none"
     NUMBER = "number"
     LIMITS = "map of limits"
     CRASH = "cancel or requeue"
@@ -91,6 +93,18 @@ def _orphans(default: str, example: str) -> Key:
         "the log, `wait` lets the task last until they are gone, `keep` lets them go.",
         example,
         also=("background", "leftovers", "daemons", "children"),
+    )
+
+
+def _log_limit(default: str, example: str) -> Key:
+    return Key(
+        "log_limit",
+        Kind.LOG_LIMIT,
+        default,
+        "The most bytes of output that each of the two logs of a task has; at least 4Ki. Of more, the middle is left "
+        "out and the log says so. `none`: no limit.",
+        example,
+        also=("log_size", "max_log_size", "log_max_size", "output_limit", "logs"),
     )
 
 
@@ -185,6 +199,7 @@ HANDLER = _table(
     Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "5s", also=("grace_period",)),
     _orphans("that of the pipeline", "wait"),
     *_limits("those of the pipeline", "{memory: 64Mi}"),
+    _log_limit("that of the pipeline", "64Ki"),
 )
 
 TASK = _table(
@@ -220,6 +235,7 @@ TASK = _table(
     Key("kill_timeout", Kind.DURATION, "that of the pipeline", _KILL_TIMEOUT, "10s", also=("grace_period",)),
     _orphans("that of the pipeline", "keep"),
     *_limits("those of the pipeline", "{memory: 1Gi, cpu: 2}"),
+    _log_limit("that of the pipeline", "none"),
 )
 
 PIPELINE = _table(
@@ -313,6 +329,7 @@ PIPELINE = _table(
         "requeue",
         also=("on_crash", "on_daemon_restart", "recovery", "restart"),
     ),
+    _log_limit("that of `--log-limit`", "10Mi"),
 )
 
 LEVELS: Mapping[str, Table] = {
@@ -326,6 +343,7 @@ LEVELS: Mapping[str, Table] = {
 
 _DURATION_PATTERN = r"^(0|[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)([0-9.]+(ns|us|µs|μs|ms|s|m|h))*)$"
 _SIZE_PATTERN = r"^[0-9]+([.][0-9]+)?([KMGT]i?)?$"
+_LOG_LIMIT_PATTERN = rf"{_SIZE_PATTERN}|^none$"
 _SCALAR: dict[str, object] = {"type": ["string", "number", "boolean"]}
 
 
@@ -377,6 +395,8 @@ def _type(key: Key) -> dict[str, object]:
             return {"enum": [*(orphans.value for orphans in Orphans), None]}
         case Kind.SIZE:
             return {"type": ["string", "integer", "null"], "pattern": _SIZE_PATTERN, "minimum": 1}
+        case Kind.LOG_LIMIT:
+            return {"type": ["string", "integer", "null"], "pattern": _LOG_LIMIT_PATTERN, "minimum": MIN_LOG_LIMIT}
         case Kind.NUMBER:
             return {"type": ["number", "null"], "exclusiveMinimum": 0}
         case Kind.LIMITS:

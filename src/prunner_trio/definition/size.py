@@ -2,7 +2,10 @@
 
 import re
 
-__all__ = ["format_size", "parse_size"]
+__all__ = ["MIN_LOG_LIMIT", "format_size", "parse_log_limit", "parse_size"]
+
+MIN_LOG_LIMIT = 4096
+"""Bytes; in less there is no room for a beginning, an end and a word about what is missing."""
 
 _UNITS = {
     "": 1,
@@ -34,6 +37,23 @@ def parse_size(text: str) -> int:
     size = int(whole + fraction) * _UNITS[unit] // int("1" + "0" * len(fraction))
     if size > _LARGEST:
         raise ValueError("is too large")
+    return size
+
+
+def parse_log_limit(text: str) -> int:
+    """Return the most bytes that a log may have, 0 for `none`.
+
+    Raises:
+        ValueError: it is neither `none` nor a size of at least `MIN_LOG_LIMIT`; the text says what is wrong.
+    """
+    if text == "none":
+        return 0
+    try:
+        size = parse_size(text)
+    except ValueError as exc:
+        raise ValueError(f'{exc}, nor "none"' if "is not a size" in str(exc) else str(exc)) from None
+    if size < MIN_LOG_LIMIT:
+        raise ValueError('must be at least 4Ki, or "none"')
     return size
 
 

@@ -40,6 +40,7 @@ async def run_engine(
     kill_timeout: float = 2.0,
     reap_timeout: float = REAP_TIMEOUT,
     most_tasks: int | None = None,
+    log_limit: int | None = None,
     now: Callable[[], float] = time.time,
     new_id: Callable[[], JobId] = new_job_id,
 ) -> AsyncIterator[Runner]:
@@ -57,6 +58,8 @@ async def run_engine(
         kill_timeout: seconds from the first signal of a stop to SIGKILL, where the definitions say nothing.
         reap_timeout: seconds from SIGKILL until processes count as survivors.
         most_tasks: how many tasks may run at once; the next ones stay `waiting` until one is over. None: no limit.
+        log_limit: the most bytes of output that each of a task's two logs may have, where the definitions say nothing.
+            None: no limit.
         now: wall time in seconds since the epoch.
         new_id: makes job ids.
     """
@@ -73,6 +76,7 @@ async def run_engine(
         kill_timeout=kill_timeout,
         reap_timeout=reap_timeout,
         room=nullcontext() if most_tasks is None else trio.CapacityLimiter(most_tasks),
+        log_limit=log_limit,
     )
     runner = Runner(definitions, services, new_id)
     last_number = await journal.last_number()

@@ -7,7 +7,7 @@ the tasks.
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -16,8 +16,9 @@ import trio
 
 from prunner_trio.definition.pipeline import ON_ERROR, Orphans, PipelineDef, TaskDef
 from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
+from prunner_trio.execution.copying import copying
 from prunner_trio.execution.leaving import see_off, why_failed
-from prunner_trio.execution.prepare import prepare
+from prunner_trio.execution.prepare import log_limit, prepare
 from prunner_trio.execution.seams import (
     Change,
     JobChanged,
@@ -76,6 +77,7 @@ class Services:
         cwd: the directory in which scripts run.
         shell: for tasks whose definition names none.
         room: to be entered for as long as a task runs; may make it wait.
+        log_limit: for tasks whose definition names none.
     """
 
     launcher: Launcher
@@ -90,6 +92,7 @@ class Services:
     kill_timeout: float
     reap_timeout: float
     room: AbstractAsyncContextManager[object]
+    log_limit: int | None = None
 
 
 @attrs.define(eq=False)
@@ -372,12 +375,14 @@ class JobRun:
         elif plan.command is None:
             return 0, plan.broken
         else:
-            output = services.output.open(self.id, task.spec.name)
+            limit = log_limit(task.spec, self.definition, services.log_limit)
+            output = services.output.open(self.id, task.spec.name, limit)
             try:
                 for note in plan.notes:
                     output.write(Stream.STDERR, f"prunner-trio: {note}\n".encode())
                 proc = await services.launcher.launch(plan.command, plan.env, output)
-                status = await self._see_off(task, proc, output)
+                async with nullcontext() if limit is None else copying(output):  # no checkpoint: the process is ours
+                    status = await self._see_off(task, proc, output)
             finally:
                 output.close()
         return (status if status >= 0 else 128 - status), plan.broken

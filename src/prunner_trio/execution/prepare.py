@@ -6,14 +6,14 @@ from shlex import quote
 
 import attrs
 
-from prunner_trio.definition.pipeline import PipelineDef, TaskDef
+from prunner_trio.definition.pipeline import Orphans, PipelineDef, TaskDef
 from prunner_trio.definition.script import compile_script, shell_shows
 from prunner_trio.definition.template import Limits, TemplateError, render
 from prunner_trio.definition.variables import RESERVED, variable_env
 from prunner_trio.execution.seams import Command, task_key
 from prunner_trio.model import JobId
 
-__all__ = ["Plan", "prepare"]
+__all__ = ["Plan", "log_limit", "prepare"]
 
 _LIMITS = Limits(steps=300_000)  # about a tenth of a second: templates are rendered on the loop's thread
 
@@ -93,3 +93,15 @@ def prepare(
     if command is not None and text.simple is not None and not shell_shows(env):
         command = make(text.simple, fallback=command)
     return Plan(command, env, broken, given.left_out)
+
+
+def log_limit(task: TaskDef, pipeline: PipelineDef, default: int | None) -> int | None:
+    """Return the most bytes of output that each log of a task may have; None: no limit.
+
+    Args:
+        default: for those that say nothing, unless their processes may outlive them: nobody would read their pipes.
+    """
+    for choice in (task.log_limit, pipeline.log_limit):
+        if choice is not None:
+            return choice or None
+    return None if (task.orphans or pipeline.orphans) is Orphans.KEEP else default

@@ -155,23 +155,34 @@ class TaskOutput(Protocol):
     """Where one task writes; open from just before its launch until its end."""
 
     def fileno(self, stream: Stream) -> int:
-        """Return a descriptor, opened for appending, that a child can inherit."""
+        """Return a descriptor, opened for appending or that of a pipe, that a child can inherit."""
         ...
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Append something that the runner itself has to say; best effort, never raises ``OSError``."""
         ...
 
+    async def copy(self) -> None:
+        """Bring what processes write into the log, until no process can write any more; may be canceled at any time.
+
+        Called after the launch, once, and only for output that was opened with a limit.
+        """
+        ...
+
     def close(self) -> None:
-        """Close the runner's descriptors; may be called twice."""
+        """Bring what was written by now into the log, and close the runner's descriptors; may be called twice."""
         ...
 
 
 class OutputStore(Protocol):
     """The logs of all tasks."""
 
-    def open(self, job_id: JobId, task: str) -> TaskOutput:
-        """Create the files of a task. Raises `LaunchError` with the reason and the path."""
+    def open(self, job_id: JobId, task: str, limit: int | None = None) -> TaskOutput:
+        """Create the files of a task. Raises `LaunchError` with the reason and the path.
+
+        Args:
+            limit: the most bytes of what processes write that each of the two logs may have; None: no limit.
+        """
         ...
 
     async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:

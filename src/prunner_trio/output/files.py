@@ -1,7 +1,8 @@
 """The output of tasks as files: ``logs/<job>/<task>-stdout.log`` and ``-stderr.log`` below the data directory.
 
-A child inherits the open file, so its output needs no pipe, no copy, and outlives the daemon. The descriptors append:
-what a second process (or the runner itself) writes goes behind, never over.
+A child inherits the open file, so its output needs no pipe, no copy, and outlives the daemon. (Only if the log is to be
+limited in size, there is a pipe in between.) The descriptors append: what a second process (or the runner itself)
+writes goes behind, never over.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -20,6 +22,8 @@ import trio
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.model import JobId
+from prunner_trio.output.cut import Cut
+from prunner_trio.output.limited import CutStream, LimitedTaskOutput, Pipe
 
 __all__ = ["FileOutputStore", "FileTaskOutput", "file_stem"]
 
@@ -64,9 +68,17 @@ class FileTaskOutput:
     def write(self, stream: Stream, data: bytes) -> None:
         """Append to one file, as far as the disk lets us."""
         with contextlib.suppress(OSError):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fds[stream], view) :]
+            self.append(stream, data)
+
+    def append(self, stream: Stream, data: bytes) -> None:
+        """Append to one file. Raises ``OSError``, perhaps after a part of it."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fds[stream], view) :]
+
+    async def copy(self) -> None:
+        """Do nothing: processes write into the files themselves."""
+        await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
         """Close both files."""
@@ -87,8 +99,12 @@ class FileOutputStore:
     root: Path
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_READERS), init=False)
 
-    def open(self, job_id: JobId, task: str) -> FileTaskOutput:
+    def open(self, job_id: JobId, task: str, limit: int | None = None) -> FileTaskOutput | LimitedTaskOutput:
         """Create the files of a task, or open them again. Raises `LaunchError` with the path and the reason."""
+        files = self._open(job_id, task)
+        return files if limit is None else _with_pipes(files, limit)
+
+    def _open(self, job_id: JobId, task: str) -> FileTaskOutput:
         folder = self._folder(job_id)
         if folder is None:
             raise LaunchError(f"cannot create log files: {job_id!r} is no job id")
@@ -141,6 +157,20 @@ class FileOutputStore:
         except ValueError:
             usual = False
         return f"{self.root}/logs/{job_id}" if usual else None
+
+
+def _with_pipes(files: FileTaskOutput, limit: int) -> LimitedTaskOutput:
+    pipes: dict[Stream, Pipe] = {}
+    try:
+        for stream in Stream:
+            pipes[stream] = Pipe.open()
+    except OSError as exc:
+        for pipe in pipes.values():
+            pipe.close()
+        files.close()
+        raise LaunchError(f"cannot make pipes for the output: {exc.strerror}") from exc
+    streams = {stream: CutStream(partial(files.append, stream), Cut(limit)) for stream in Stream}
+    return LimitedTaskOutput(pipes, streams, files.close)
 
 
 def _path(folder: str, task: str, stream: Stream) -> str:

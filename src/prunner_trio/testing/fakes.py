@@ -9,6 +9,7 @@ import trio
 
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
+from prunner_trio.output.memory import MemoryTaskOutput
 
 __all__ = ["Act", "Acts", "FakeLauncher", "FakeProc", "Launch"]
 
@@ -206,8 +207,9 @@ class FakeLauncher:
         self.launches.append(launch)
         if act.launch_error:
             raise LaunchError(act.launch_error)
-        output.write(Stream.STDOUT, act.stdout.encode())
-        output.write(Stream.STDERR, act.stderr.encode())
+        say = output.take if isinstance(output, MemoryTaskOutput) else output.write
+        say(Stream.STDOUT, act.stdout.encode())
+        say(Stream.STDERR, act.stderr.encode())
         return self._proc(launch, act)
 
     async def remains(self, keys: Collection[str]) -> Mapping[str, FakeProc]:

@@ -1,0 +1,169 @@
+"""Output of limited size: processes write into pipes, and what the log is to have of it is copied.
+
+The pipes are read on the loop's thread, as fast as they are filled and to their end: whoever writes never waits for
+longer than a turn of the loop, whatever becomes of the bytes.
+"""
+
+import array
+import contextlib
+import fcntl
+import logging
+import os
+import termios
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from prunner_trio.execution.seams import Stream
+from prunner_trio.output.cut import Cut
+
+__all__ = ["CutStream", "LimitedTaskOutput", "Pipe"]
+
+log = logging.getLogger(__name__)
+
+_PIECE = 64 * 1024
+
+
+@attrs.define(eq=False)
+class CutStream:
+    """One log of limited size.
+
+    Attributes:
+        put: appends to the log. May raise ``OSError``: then the rest of that piece is missing in the log.
+    """
+
+    put: Callable[[bytes], None]
+    _cut: Cut
+    _begun: bool = attrs.field(default=False, init=False)
+    _notes: bytearray = attrs.field(factory=bytearray, init=False)
+    _problem: OSError | None = attrs.field(default=None, init=False)
+
+    def begin(self) -> None:
+        """Let all notes from now on come last: processes write by now."""
+        self._begun = True
+
+    def take(self, data: bytes) -> None:
+        """Take what a process has written."""
+        self._write(self._cut.feed(data))
+
+    def note(self, data: bytes) -> None:
+        """Take what the runner has to say: in front of what processes write or, if they do already, behind it."""
+        if self._begun:
+            self._notes += data
+        else:
+            self._write(data)
+
+    def finish(self) -> None:
+        """Write what comes last."""
+        self._write(self._cut.finish())
+        if self._problem is not None:
+            missing = f"prunner-trio: part of this output could not be written: {self._problem.strerror}\n"
+            self._write(missing.encode())
+        self._write(bytes(self._notes))
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            try:
+                self.put(data)
+            except OSError as exc:
+                if self._problem is None:
+                    log.warning("output of a task is lost error=%s", exc.strerror)
+                self._problem = exc
+
+
+@attrs.define(eq=False)
+class Pipe:
+    """A pipe of which processes have one end and we have the other."""
+
+    reader: int
+    writer: int | None
+
+    @classmethod
+    def open(cls) -> "Pipe":
+        """Make a pipe that can be read without waiting. Raises ``OSError``."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        return cls(reader, writer)
+
+    def close_writer(self) -> None:
+        """Close our copy of the end that processes have; may be called twice."""
+        if self.writer is not None:
+            os.close(self.writer)
+            self.writer = None
+
+    def close(self) -> None:
+        """Close both ends, once."""
+        self.close_writer()
+        os.close(self.reader)
+
+    async def copy(self, take: Callable[[bytes], None]) -> None:
+        """Give each piece to `take`, until nobody can write any more. A cancel loses nothing."""
+        while True:
+            try:
+                piece = os.read(self.reader, _PIECE)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.reader)
+                continue
+            if not piece:
+                break
+            take(piece)
+            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+
+    def drain(self, take: Callable[[bytes], None]) -> None:
+        """Give what is in the pipe now to `take`, and nothing that comes later: somebody may go on writing for ever."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self.reader, termios.FIONREAD, count)
+        left = count[0]
+        while left > 0 and (piece := os.read(self.reader, min(left, _PIECE))):
+            left -= len(piece)
+            take(piece)
+
+
+@attrs.define(eq=False)
+class LimitedTaskOutput:
+    """The two logs of a running task, with a pipe in front of each; see `TaskOutput`.
+
+    Attributes:
+        pipes: closed by `close`.
+        streams: what becomes of what is read from them.
+    """
+
+    pipes: dict[Stream, Pipe]
+    streams: dict[Stream, CutStream]
+    _close: Callable[[], None]
+
+    def fileno(self, stream: Stream) -> int:
+        """Return the descriptor of the writing end of one pipe. Raises ``OSError`` after the launch."""
+        writer = self.pipes[stream].writer
+        if writer is None:
+            raise OSError(f"the {stream.value} of this task belongs to its processes by now")
+        return writer
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Say something in the log; if processes run already, behind all that they have written."""
+        self.streams[stream].note(data)
+
+    async def copy(self) -> None:
+        """Copy both pipes until nobody can write into them any more."""
+        for stream, pipe in self.pipes.items():
+            pipe.close_writer()
+            self.streams[stream].begin()
+        async with trio.open_nursery() as nursery:
+            for stream, pipe in self.pipes.items():
+                nursery.start_soon(pipe.copy, self.streams[stream].take, name=f"copy {stream.value}")
+
+    def close(self) -> None:
+        """Copy what is in the pipes now, finish the logs and close everything.
+
+        Whoever still has a pipe, and only processes can that escaped or were given it by others, writes in vain.
+        """
+        with contextlib.ExitStack() as at_last:
+            at_last.callback(self._close)
+            pipes, self.pipes = self.pipes, {}
+            for pipe in pipes.values():
+                at_last.callback(pipe.close)
+            for stream, pipe in pipes.items():
+                pipe.drain(self.streams[stream].take)
+                self.streams[stream].finish()
