@@ -234,11 +234,11 @@ def test_a_database_of_something_else_is_refused_and_not_touched(tmp_path: Path)
     assert (tmp_path / "store.db").read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_kept_beside_the_new_store_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_text("my diary " * 1000)
-    with pytest.raises(StoreError, match=r"cannot open the store .*not a database"):
-        with_journal(tmp_path)
-    assert (tmp_path / "store.db").read_text() == "my diary " * 1000
+    with_journal(tmp_path)
+    (kept,) = (path for path in tmp_path.glob("store.db.damaged-*") if path.suffix != ".txt")
+    assert kept.read_text() == "my diary " * 1000
 
 
 def test_a_store_left_empty_by_a_crash_at_the_first_start_is_set_up(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from prunner_trio.http import create_app
 from prunner_trio.http.server import bind, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
 from prunner_trio.output import FileOutputStore
-from prunner_trio.storage import open_journal
+from prunner_trio.storage import SqliteJournal, keep_last_good, open_journal
 
 __all__ = ["CannotStart", "run_daemon"]
 
@@ -194,7 +194,7 @@ class _Daemon:
                         log_limit=settings.log_limit,
                     )
                 )
-                status = await self._serve(runner, sockets, secret)
+                status = await self._serve(runner, journal, sockets, secret)
         return status
 
     async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str) -> PosixLauncher:
@@ -214,7 +214,7 @@ class _Daemon:
         except OSError as exc:
             raise CannotStart(f"Error starting HTTP API: {exc.strerror}") from exc
 
-    async def _serve(self, runner: Runner, sockets: Sequence[socket], secret: str) -> int:
+    async def _serve(self, runner: Runner, journal: SqliteJournal, sockets: Sequence[socket], secret: str) -> int:
         self._runner = runner  # before the first checkpoint: from here on, signals are the runner's
         settings, shutdown = self.settings, trio.Event()
         self._reloader = Reloader(
@@ -242,6 +242,7 @@ class _Daemon:
                     self._announce(runner, sockets)
                     nursery.start_soon(self._reloader.run, name="reload")
                     nursery.start_soon(self._line.run, name="status line")
+                    nursery.start_soon(keep_last_good, journal, name="last good copy of the store")
                     await self._stopping.wait()
                     await jobs_end(runner, self._tell_level)
                     self._notifier.stopping("no job runs any more, closing")

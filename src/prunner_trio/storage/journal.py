@@ -19,6 +19,8 @@ from prunner_trio.model import JobId, JobView
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
 from prunner_trio.storage.prunner_json import write_prunner
 from prunner_trio.storage.reads import Reader
+from prunner_trio.storage.recover import Recovered
+from prunner_trio.storage.verify import is_corrupt
 from prunner_trio.storage.writer import Batch, Report, Writer
 
 __all__ = ["SqliteJournal", "export_prunner", "open_journal"]
@@ -42,8 +44,9 @@ async def open_journal(directory: Path, *, now: Callable[[], float]) -> AsyncIte
     """Open the store of a data directory, alone.
 
     A missing directory is made, for its owner only. At the first start, history in prunner's `data.json` is taken
-    over; that file stays as it is. Leaving the block writes what is still open, for at most `FLUSH_TIMEOUT` seconds,
-    and closes within `2 * CLOSE_TIMEOUT` more, also when canceled.
+    over; that file stays as it is. A damaged store is replaced by what can be had of it, and kept; see `recovered`.
+    Leaving the block writes what is still open, for at most `FLUSH_TIMEOUT` seconds, and closes within
+    `2 * CLOSE_TIMEOUT` more, also when canceled.
 
     Raises:
         StoreLocked: another daemon uses the directory.
@@ -82,16 +85,19 @@ class SqliteJournal:
     Attributes:
         imported: how many jobs came from prunner's `data.json` at this start.
         problem: why the store cannot be written now; empty if it can.
+        damage: what has been found broken in it while it was in use; then no new jobs are taken until the next start.
     """
 
     def __init__(self, store: OpenStore) -> None:
         """Start the writer. On the loop thread."""
         self.imported = store.imported
         self.problem = ""
+        self.damage = ""
         self._store = store
         self._recorded: Ticket = 0
         self._reported: Ticket = 0
         self._durable: Ticket = 0
+        self._looked_at: Ticket = 0
         self._open = Batch(first=1)
         self._writing: Batch | None = None
         self._saved = trio.Event()  # the next time that everything so far is on disk
@@ -106,9 +112,19 @@ class SqliteJournal:
         self._thread.start()
 
     @property
+    def path(self) -> Path:
+        """Where the store is."""
+        return self._store.path
+
+    @property
+    def recovered(self) -> Recovered | None:
+        """What was done about damage at this start; None if there was none."""
+        return self._store.recovered
+
+    @property
     def ok(self) -> bool:
-        """Whether the last attempt to write succeeded."""
-        return not self.problem
+        """Whether the last attempt to write succeeded, and nothing was found broken."""
+        return not self.problem and not self.damage
 
     def record(self, change: Change) -> Ticket:
         """Take a change into the open batch; see `Journal.record`."""
@@ -134,6 +150,12 @@ class SqliteJournal:
             if self._closed:
                 raise StoreError(f"the store {self._store.path} was closed before the change could be saved")
             await self._saved.wait()
+
+    async def changed(self) -> None:
+        """Return once the store has changed since this was last called; at once the first time if it has."""
+        while self._durable == self._looked_at:
+            await self._saved.wait()
+        self._looked_at = self._durable
 
     async def unfinished(self) -> Sequence[SavedJob]:
         """Return the jobs that are not final, by number; see `Journal.unfinished`."""
@@ -199,7 +221,24 @@ class SqliteJournal:
         """Ask the store in a thread. Only one asks at a time, which is what lets them share a connection."""
         if self._closed:
             raise StoreError(f"the store {self._store.path} is closed")
-        return await trio.to_thread.run_sync(question, self._store.reader, limiter=self._reads, abandon_on_cancel=True)
+        try:
+            return await trio.to_thread.run_sync(
+                question, self._store.reader, limiter=self._reads, abandon_on_cancel=True
+            )
+        except StoreError as exc:
+            if is_corrupt(exc.__cause__):
+                self._writer.refuse_new_jobs(str(exc))
+                self._note_damage(str(exc))
+            raise
+
+    def _note_damage(self, damage: str) -> None:
+        if not self.damage:
+            self.damage = damage
+            log.error(
+                "the store is damaged: %s. Running jobs go on, new ones are refused. Restart the daemon: it goes on "
+                "with all that can be read, keeps the damaged file and says what is lost",
+                damage,
+            )
 
     def _hand_over(self) -> None:
         self._writing = self._open
@@ -223,6 +262,8 @@ class SqliteJournal:
         elif self.problem and not report.problem:
             log.warning("the store can be written again")
         self.problem = report.problem
+        if report.damage:
+            self._note_damage(report.damage)
         self._refused.update(report.refused)
         while len(self._refused) > REMEMBERED_REFUSALS:
             del self._refused[next(iter(self._refused))]

@@ -10,9 +10,11 @@ import attrs
 
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import JobAdded, SavedJob
+from prunner_trio.storage.examine import recover_if_damaged
 from prunner_trio.storage.lock import DirectoryLock
 from prunner_trio.storage.prunner_json import read_prunner
 from prunner_trio.storage.reads import Reader
+from prunner_trio.storage.recover import Recovered, finish_recovery
 from prunner_trio.storage.rows import consequences
 from prunner_trio.storage.schema import STORE_FILE, VERSION, connect, connect_for_reading, migrate, version_of
 from prunner_trio.storage.tables import UNFIT, Tables
@@ -29,6 +31,7 @@ class OpenStore:
 
     Attributes:
         imported: how many jobs came from prunner's file just now.
+        recovered: what was done about damage just now; None if there was none.
     """
 
     path: Path
@@ -36,6 +39,7 @@ class OpenStore:
     connection: sqlite3.Connection
     reader: Reader
     imported: int
+    recovered: Recovered | None
 
 
 def store_file(directory: Path) -> Path:
@@ -48,7 +52,8 @@ def open_store(directory: Path, now: float) -> OpenStore:
 
     Raises:
         StoreLocked: somebody else has it.
-        StoreError: it cannot be used, or prunner's file in it is broken; neither file was changed then.
+        StoreError: it cannot be used now, is newer, or prunner's file in it is broken; nothing was changed then. One
+            that is damaged is no error: it is recovered.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,6 +64,8 @@ def open_store(directory: Path, now: float) -> OpenStore:
         lock = DirectoryLock(directory)
         undo.callback(lock.release)
         with _errors(path):
+            finish_recovery(path)
+            recovered = recover_if_damaged(path, now)
             # Read before the store comes to be, so that a broken file leaves nothing behind.
             history = _history(directory / PRUNNER_FILE, now) if _is_new(path) else ()
             connection = connect(path)
@@ -67,7 +74,7 @@ def open_store(directory: Path, now: float) -> OpenStore:
                 _set_up(connection, path, history, now)
         reader = Reader(path)
         undo.pop_all()
-    return OpenStore(path, lock, connection, reader, len(history))
+    return OpenStore(path, lock, connection, reader, len(history), recovered)
 
 
 def _is_new(path: Path) -> bool:

@@ -16,6 +16,7 @@ from prunner_trio.execution.seams import Expired, SavedJob
 from prunner_trio.model import JobId, JobView, TaskView
 from prunner_trio.storage.rows import JOB_COLUMNS, TASK_COLUMNS, definition_from_text, job_from_row, task_from_row
 from prunner_trio.storage.schema import VERSION, connect_for_reading, version_of
+from prunner_trio.storage.verify import explain
 
 __all__ = ["Reader"]
 
@@ -185,5 +186,5 @@ class Reader:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, ValueError) as exc:  # ValueError: a text that should be JSON is not
-            raise StoreError(f"cannot read the store {self._path}: {exc}") from exc
+        except (sqlite3.Error, ValueError, TypeError) as exc:  # a text that should be JSON is not, or is no text
+            raise StoreError(f"cannot read the store {self._path}: {explain(exc)}") from exc

@@ -13,6 +13,7 @@ from prunner_trio.execution.seams import Change, JobAdded, Ticket
 from prunner_trio.storage.kept import Kept
 from prunner_trio.storage.rows import consequences
 from prunner_trio.storage.tables import COUNT_OUTAGE, UNFIT, Tables
+from prunner_trio.storage.verify import is_corrupt
 
 __all__ = ["Batch", "Report", "Writer"]
 
@@ -49,11 +50,13 @@ class Report:
         batch: what was new in it; None for a further attempt to write kept changes.
         refused: new jobs that were given up, and why.
         problem: why the store cannot be written; empty if all is on disk.
+        damage: what SQLite has said is broken in the store, now or before; empty if nothing is known to be.
     """
 
     batch: Batch | None
     refused: Mapping[Ticket, str]
     problem: str
+    damage: str = ""
 
 
 class Writer:
@@ -68,6 +71,11 @@ class Writer:
         self._failing = False
         self._pause = FIRST_PAUSE
         self._tables = Tables(connection)
+        self._damage = ""
+
+    def refuse_new_jobs(self, damage: str) -> None:
+        """Take no new jobs from now on: the store has been found damaged. From any thread."""
+        self._damage = self._damage or damage
 
     def put(self, batch: Batch) -> None:
         """Hand a batch over; from any thread."""
@@ -105,6 +113,8 @@ class Writer:
             if not isinstance(exc, sqlite3.Error):
                 log.exception("internal error in the store")
             problem = f"{_explain(exc)} ({self._path})"
+            if is_corrupt(exc):
+                self.refuse_new_jobs(problem)
             self._roll_back()
             self._pause = min(self._pause * 2, LONGEST_PAUSE) if self._failing else FIRST_PAUSE
             self._failing = True
@@ -112,10 +122,10 @@ class Writer:
                 self._kept.add(change)
             text = f"the job could not be saved: {problem}"
             new_jobs = [ticket for ticket, change in enumerate(changes, first) if isinstance(change, JobAdded)]
-            return Report(batch, dict.fromkeys(new_jobs, text), problem)
+            return Report(batch, dict.fromkeys(new_jobs, text), problem, self._damage)
         self._kept.clear()
         self._failing = False
-        return Report(batch, refused, "")
+        return Report(batch, refused, "", self._damage)
 
     def _commit(self, changes: Sequence[Change], first: Ticket) -> dict[Ticket, str]:
         refused: dict[Ticket, str] = {}
@@ -126,6 +136,9 @@ class Writer:
             self._write_or_drop(change)
         for ticket, change in enumerate(changes, first):
             if isinstance(change, JobAdded):
+                if self._damage:  # what is known already may be lost: no more is taken on
+                    refused[ticket] = f"the job could not be saved: the store is damaged: {self._damage}"
+                    continue
                 try:
                     self._tables.insert(change)
                 except UNFIT as exc:
