@@ -165,7 +165,7 @@ def test_an_old_store_can_be_written_to(old_store: Path) -> None:
 
 def patch_version(monkeypatch: pytest.MonkeyPatch, step: Callable[[sqlite3.Connection], object]) -> None:
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
-    for module in ("schema", "opening", "reads"):
+    for module in ("schema", "opening", "reads", "examine", "condition"):
         monkeypatch.setattr(f"prunner_trio.storage.{module}.VERSION", VERSION + 1)
 
 

@@ -74,6 +74,10 @@ def _command(parsed: Parsed) -> Callable[[Parsed], int]:
             from prunner_trio.cli.systemd import systemd_unit
 
             return systemd_unit
+        case "store check" | "store backup":
+            from prunner_trio.cli import store
+
+            return store.check if parsed.command.name == "store check" else store.backup
         case _:
             from prunner_trio.cli.export import export
 

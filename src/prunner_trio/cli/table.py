@@ -265,6 +265,29 @@ PROGRAM = Program(
             ),
         ),
         Command(
+            "store check",
+            "look whether the store is whole, and what is in it",
+            "prunner-trio store check\nprunner-trio store check --json",
+            flags=(Flag("json", "show the result as JSON", Kind.SWITCH),),
+            shared=("data",),
+            details=(
+                "Reads every page and every row; a daemon may be running meanwhile. Nothing is changed: what is\n"
+                "damaged is mended by the next start of the daemon. The exit status is 0 if all is well, 1 if not."
+            ),
+        ),
+        Command(
+            "store backup",
+            "copy jobs and logs into a new directory, also while the daemon runs",
+            "prunner-trio store backup /var/backups/prunner-trio-2026-01-31",
+            operands=("DEST",),
+            flags=(Flag("without-logs", "copy only the jobs", Kind.SWITCH),),
+            shared=("data",),
+            details=(
+                "DEST must not exist; it appears whole and checked, or not at all. It is a data directory: to restore\n"
+                "it, stop the daemon and start it with --data DEST, or with DEST in the place of the old directory."
+            ),
+        ),
+        Command(
             "store export",
             "write all jobs in the form of another program",
             "prunner-trio store export --format prunner --output data.json",
