@@ -63,6 +63,8 @@ def _more_flags(values: Values) -> Iterator[tuple[str, str | None]]:
             yield name, None
     if interval := _given(values, "poll-interval"):
         yield "poll-interval", interval
+    if log_format := _given(values, "log-format"):
+        yield "log-format", log_format
     containment = _given(values, "containment") or ("cgroup" if _has_cgroups() else "")
     if containment:
         yield "containment", containment

@@ -144,6 +144,14 @@ PROGRAM = Program(
             value="SIZE",
             check=_log_limit,
         ),
+        Flag(
+            "log-format",
+            "text, or json: one object a line",
+            default="text",
+            variable="PRUNNER_LOG_FORMAT",
+            value="FORMAT",
+            check=_one_of("text", "json"),
+        ),
         Flag("version", "show the version", Kind.SWITCH),
     ),
     commands=(
@@ -255,6 +263,7 @@ PROGRAM = Program(
                 "poll-interval",
                 "containment",
                 "log-limit",
+                "log-format",
                 "verbose",
                 "enable-profiling",
             ),

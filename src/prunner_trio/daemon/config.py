@@ -44,6 +44,7 @@ class Settings:
         env_files: dotenv files, later ones win.
         containment: a value of `launch.Containment`.
         log_limit: bytes, where definitions say nothing; None: no limit.
+        log_format: `text` or `json`.
     """
 
     verbose: bool = False
@@ -60,6 +61,7 @@ class Settings:
     poll_interval: float = 30.0
     containment: str = "auto"
     log_limit: int | None = None
+    log_format: str = "text"
 
 
 def find_secret(jwt_secret: str, config: str) -> str:

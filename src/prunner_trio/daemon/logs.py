@@ -1,17 +1,32 @@
-"""The daemon's own log, on stderr: logfmt for machines, a colored form for people.
+"""The daemon's own log, on stderr: logfmt or JSON for machines, a colored form for people.
 
 Facts travel as ``extra`` of a log call (``job``, ``task``, ``pipeline``, ...) and appear as ``key=value`` behind the
-message. What a client or a file may have chosen is escaped, so that one event is one line and a terminal stays sane.
+message. A message from within a job or a task has these facts even if the call says nothing of them. What a client or a
+file may have chosen is escaped, so that one event is one line and a terminal stays sane.
 """
 
+import json
 import logging
+import math
 import re
 import sys
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
-__all__ = ["FATAL", "HumanFormatter", "LogfmtFormatter", "PlainFormatter", "facts", "level_of", "set_up_logs"]
+from prunner_trio.execution.context import about
+
+__all__ = [
+    "FATAL",
+    "HumanFormatter",
+    "JsonFormatter",
+    "LogfmtFormatter",
+    "PlainFormatter",
+    "add_context",
+    "facts",
+    "level_of",
+    "set_up_logs",
+]
 
 FATAL = logging.CRITICAL
 """The level of the last message of a daemon that cannot start or go on."""
@@ -62,19 +77,53 @@ class PlainFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: `timestamp`, `level`, `message`, the facts, and `exception` with a traceback.
+
+    Facts that are numbers or truth values stay what they are, all others are texts.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        line: dict[str, object] = {name: _json_value(value) for name, value in _raw_facts(record)}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        head = {"timestamp": _timestamp(record), "level": level_of(record), "message": record.getMessage()}
+        return json.dumps(head | line | head)  # a fact cannot take the place of these
+
+
+def add_context(record: logging.LogRecord) -> bool:
+    """Add the job and task for which the present code works to a message that names none. A filter; returns True."""
+    if not hasattr(record, "job"):
+        for name, value in about().items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+    return True
+
+
 def set_up_logs(
-    *, verbose: bool, plain: bool, stream: TextIO | None = None, handler: logging.Handler | None = None
+    *,
+    verbose: bool,
+    plain: bool,
+    as_json: bool = False,
+    stream: TextIO | None = None,
+    handler: logging.Handler | None = None,
 ) -> None:
     """Send all logs to `stream` (stderr): for people if it is a terminal, unless `plain`.
 
     Args:
         verbose: adds messages of level debug, our own ones only.
+        as_json: one JSON object a line, wherever the stream leads.
         handler: takes the logs instead.
     """
     if handler is None:
         stream = stream or sys.stderr
         handler = logging.StreamHandler(stream)
-        handler.setFormatter(LogfmtFormatter() if plain or not stream.isatty() else HumanFormatter())
+        if as_json:
+            handler.setFormatter(JsonFormatter())
+        else:
+            handler.setFormatter(LogfmtFormatter() if plain or not stream.isatty() else HumanFormatter())
+    handler.addFilter(add_context)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -99,9 +148,20 @@ def level_of(record: logging.LogRecord) -> str:
 
 def facts(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
     """Yield what was given as ``extra`` of the log call, as text, without what is empty."""
+    for key, value in _raw_facts(record):
+        yield key, str(value)
+
+
+def _raw_facts(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
     for key, value in vars(record).items():
         if key not in _STANDARD and value is not None and value != "":
-            yield key, str(value)
+            yield key, value
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
 
 
 def _value(text: str) -> str:

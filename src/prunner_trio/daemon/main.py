@@ -55,7 +55,9 @@ def run_daemon(settings: Settings, early: Iterable[int] = ()) -> int:
     Args:
         early: signals that have come already; see `remember_signals`.
     """
-    set_up_logs(verbose=settings.verbose, plain=settings.disable_ansi, handler=journal_handler(os.environ))
+    as_json = settings.log_format == "json"  # whoever asks for it has somebody who reads it: not the journal
+    handler = None if as_json else journal_handler(os.environ)
+    set_up_logs(verbose=settings.verbose, plain=settings.disable_ansi, as_json=as_json, handler=handler)
     faulthandler.enable()  # a watchdog's SIGABRT, or a crash, leaves in the log where every thread was
     try:
         return trio.run(_Daemon(settings, dict(os.environ)).run, early, strict_exception_groups=True)

@@ -20,7 +20,13 @@ log = logging.getLogger(__name__)
 def log_event(event: Event) -> None:
     """Log a change of a task; those of jobs are in the log anyway."""
     if event.kind is EventKind.TASK:
-        facts = {"job": event.job_id, "task": event.task, "state": event.state.value, "reason": event.reason}
+        facts = {
+            "job": event.job_id,
+            "task": event.task,
+            "state": event.state.value,
+            "reason": event.reason,
+            "pipeline": event.pipeline,
+        }
         log.debug("task changed", extra=facts)
 
 

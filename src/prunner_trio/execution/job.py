@@ -16,6 +16,7 @@ import trio
 
 from prunner_trio.definition.pipeline import ON_ERROR, Orphans, PipelineDef, TaskDef
 from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
+from prunner_trio.execution.context import working_for
 from prunner_trio.execution.copying import copying
 from prunner_trio.execution.leaving import see_off, why_failed
 from prunner_trio.execution.prepare import log_limit, prepare
@@ -166,6 +167,11 @@ class JobRun:
         """The first stop request."""
         return self._head.stop
 
+    @property
+    def _facts(self) -> dict[str, str]:
+        """What belongs to every message about it."""
+        return {"job": self.id, "pipeline": self.definition.name}
+
     def view(self) -> JobView:
         """Return the job as it is now; the same object until something changes."""
         if self._view is None:
@@ -258,12 +264,16 @@ class JobRun:
 
         The job is final only after its last commit: what has been reported completed stays completed.
         """
+        with working_for(self.id, self.definition.name):
+            await self._run()
+
+    async def _run(self) -> None:
         try:
             await self._run_tasks()
             self._outcome = self._decide()
             await self._run_handler()
         except* Exception:  # the job boundary: a defect of the runner ends one job, not all of them
-            log.exception("internal error in a job", extra={"job": self.id})
+            log.exception("internal error in a job", extra=self._facts)
             self._note_stop(StopReason.INTERNAL)
             self._set_head(error=self._head.error or "internal error")
             self._outcome = Move.FAIL
@@ -285,7 +295,7 @@ class JobRun:
         try:
             await self._services.journal.committed(ticket)
         except StoreError as exc:
-            log.error("the end of a job could not be saved: %s", exc, extra={"job": self.id})
+            log.error("the end of a job could not be saved: %s", exc, extra=self._facts)
         finally:
             self._settle(outcome, ended)
 
@@ -310,7 +320,7 @@ class JobRun:
 
     async def _run_task(self, task: TaskRun) -> None:
         try:
-            with task.scope:
+            with working_for(self.id, self.definition.name, task.spec.name), task.scope:
                 if task.remains is not None:
                     await self._go(task, self._head.variables)
                 else:
@@ -412,7 +422,7 @@ class JobRun:
         self._scope = trio.CancelScope()
         task = TaskRun(handler, len(self._tasks), TaskView(handler.name, allow_failure=handler.allow_failure))
         self._tasks.append(task)
-        with self._scope, task.scope:
+        with working_for(self.id, self.definition.name, handler.name), self._scope, task.scope:
             variables = {**self._head.variables, **await self._failure_variables(failure)}
             async with self._services.room:
                 await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
@@ -442,7 +452,7 @@ class JobRun:
         self._set_head(state=next_state(JOB_MOVES, self.state, Move.START), started=self._services.now())
         self._record(JobChanged(self._head))
         self._changed(EventKind.JOB, "", self.state, "")
-        log.info("job started", extra={"job": self.id, "pipeline": self.definition.name})
+        log.info("job started", extra=self._facts)
 
     def _settle(self, move: Move, ended: float) -> None:
         """Make the end of the job visible: the last thing that happens to it."""
@@ -450,7 +460,7 @@ class JobRun:
         reason = self.stop.reason.value if self.stop and self.state is State.CANCELED else self._head.error
         self._changed(EventKind.JOB, "", self.state, reason)
         self.finished.set()
-        extra = {"job": self.id, "pipeline": self.definition.name, "state": self.state.value}
+        extra = {**self._facts, "state": self.state.value}
         log.info("job ended", extra={**extra, "reason": reason} if reason else extra)
 
     def _move_task(

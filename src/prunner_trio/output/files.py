@@ -199,7 +199,7 @@ def _read(path: str, offset: int, length: int) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as exc:
-        log.warning("log file not readable path=%s error=%s", path, exc.strerror)
+        log.warning("log file not readable", extra=_facts(path, exc.strerror))
         return b""
 
 
@@ -213,7 +213,7 @@ def _set_aside(folder: str, attempt: int) -> None:
             try:
                 os.rename(f"{folder}/{name}", f"{folder}/{name.removesuffix('.log')}.{attempt}.log")
             except OSError as exc:
-                log.warning("log file not renamed path=%s/%s error=%s", folder, name, exc.strerror)
+                log.warning("log file not renamed", extra=_facts(f"{folder}/{name}", exc.strerror))
 
 
 def _remove(folders: Sequence[str]) -> None:
@@ -223,4 +223,10 @@ def _remove(folders: Sequence[str]) -> None:
 
 def _report(function: object, path: str, problem: tuple[type[BaseException], BaseException, object]) -> None:
     if not isinstance(problem[1], FileNotFoundError):
-        log.warning("log file not removed path=%s error=%s", path, problem[1])
+        log.warning("log file not removed", extra=_facts(path, problem[1]))
+
+
+def _facts(path: str, error: object) -> dict[str, str]:
+    """Return what belongs to a message about a log file, or about the directory of a job."""
+    job, _, _ = path.rpartition("/logs/")[2].partition("/")
+    return {"job": job, "path": path, "error": str(error)}
