@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"daemon"}),
-    frozenset({"http", "embedding", "testing"}),
+    frozenset({"http", "embedding", "testing", "metrics"}),
     frozenset({"storage", "launch", "output"}),
     frozenset({"execution"}),
     frozenset({"policy"}),
@@ -47,6 +47,7 @@ HOMES = {
     "dotenv": frozenset({"daemon"}),
     "h11": frozenset({"http"}),
     "hypercorn": frozenset({"http"}),
+    "prometheus_client": frozenset({"metrics"}),
     "jwt": frozenset({"http", "daemon"}),
     "quart": frozenset({"http"}),
     "quart_trio": frozenset({"http"}),

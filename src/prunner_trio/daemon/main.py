@@ -24,6 +24,7 @@ from prunner_trio.daemon.early import HEARD
 from prunner_trio.daemon.ending import jobs_end
 from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
+from prunner_trio.daemon.metering import build_info, scraping
 from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifier
 from prunner_trio.daemon.reload import Reloader
 from prunner_trio.daemon.signals import hear_signals
@@ -35,8 +36,9 @@ from prunner_trio.definition import load_definitions, startup_text
 from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.http import create_app
-from prunner_trio.http.server import bind, serve_http
+from prunner_trio.http.server import Visitors, bind, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
+from prunner_trio.metrics import Metrics, TimedLauncher
 from prunner_trio.output import FileOutputStore
 from prunner_trio.storage import SqliteJournal, keep_last_good, open_journal
 
@@ -117,6 +119,7 @@ class _Daemon:
     _reload_later: bool = attrs.field(default=False, init=False)
     _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _notifier: Notifier = attrs.field(factory=Notifier, init=False)
+    _metrics: Metrics = attrs.field(factory=Metrics, init=False)
     _line: StatusLine = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -179,14 +182,16 @@ class _Daemon:
                     stack.callback(sock.close)
                 secret = find_secret(settings.jwt_secret, settings.config)
                 with _or_cannot_start("cannot use the data directory"):
-                    journal = await stack.enter_async_context(open_journal(data, now=time.time))
+                    journal = await stack.enter_async_context(
+                        open_journal(data, now=time.time, attempted=self._metrics.committed)
+                    )
                     (data / "logs").mkdir(mode=0o700, exist_ok=True)
                     place = place_of(data)
                 launcher = await self._open_launcher(stack, place)
                 runner = await stack.enter_async_context(
                     run_engine(
                         definitions,
-                        launcher=launcher,
+                        launcher=TimedLauncher(launcher, self._metrics.launched, self._metrics.launch_failed),
                         journal=journal,
                         output=FileOutputStore(data),
                         env=world.env,
@@ -218,7 +223,7 @@ class _Daemon:
 
     async def _serve(self, runner: Runner, journal: SqliteJournal, sockets: Sequence[socket], secret: str) -> int:
         self._runner = runner  # before the first checkpoint: from here on, signals are the runner's
-        settings, shutdown = self.settings, trio.Event()
+        settings, shutdown, visitors = self.settings, trio.Event(), Visitors()
         self._reloader = Reloader(
             settings.pattern,
             Path(settings.path),
@@ -231,8 +236,12 @@ class _Daemon:
         )
         if self._reload_later:
             self._reloader.request()
-        app: App = create_app(runner, secret=secret, profiling=settings.enable_profiling)
+        app: App = create_app(
+            runner, secret=secret, profiling=settings.enable_profiling, metrics=scraping(self._metrics)
+        )
         with contextlib.ExitStack() as watching:
+            info = build_info(self._containment)
+            watching.enter_context(self._metrics.watching(runner, connections=lambda: visitors.count, info=info))
             if settings.verbose:
                 watching.enter_context(runner.observe(log_event))
                 app = LoggedRequests(app)
@@ -240,7 +249,9 @@ class _Daemon:
                 watching.enter_context(runner.observe(self._line.look_again))
             async with trio.open_nursery() as nursery:
                 async with trio.open_nursery() as http:
-                    await http.start(partial(serve_http, app, sockets, shutdown=shutdown), name="http")
+                    await http.start(
+                        partial(serve_http, app, sockets, shutdown=shutdown, visitors=visitors), name="http"
+                    )
                     self._announce(runner, sockets)
                     nursery.start_soon(self._reloader.run, name="reload")
                     nursery.start_soon(self._line.run, name="status line")

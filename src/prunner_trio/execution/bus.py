@@ -26,13 +26,18 @@ class Bus:
         self._channels: set[trio.MemorySendChannel[Event]] = set()
         self._closed = False
 
+    @property
+    def subscribers(self) -> int:
+        """How many channels are open."""
+        return len(self._channels)
+
     def publish(self, event: Event) -> None:
         """Tell everybody. Never blocks: a subscriber that is `BACKLOG` events behind is cut off."""
         for listener in tuple(self._listeners.values()):
             try:
                 listener(event)
             except Exception:
-                log.exception("a listener failed", extra={"job": event.job_id})
+                log.exception("a listener failed", extra=_facts(event))
         for channel in tuple(self._channels):
             try:
                 channel.send_nowait(event)
@@ -71,3 +76,7 @@ class Bus:
         for channel in self._channels:
             channel.close()
         self._channels.clear()
+
+
+def _facts(event: Event) -> dict[str, str]:
+    return {"job": event.job_id, "pipeline": event.pipeline, "task": event.task}

@@ -383,6 +383,22 @@ class Runner:
         running = sum(len(line.slots) for line in self._lines.values())
         return running, len(self._runs) - running
 
+    def occupancy(self) -> dict[str, tuple[int, int]]:
+        """Return how many jobs run and how many wait, by pipeline, for all that are defined or have such jobs."""
+        counts: dict[str, tuple[int, int]] = {}
+        for name, line in self._lines.items():
+            counts[name] = len(line.slots), len(line.waiting)
+        return counts
+
+    def defined(self) -> Mapping[str, PipelineDef]:
+        """Return the pipelines of the current definitions, by name."""
+        return self._definitions.pipelines
+
+    @property
+    def subscribers(self) -> int:
+        """How many channels of events are open."""
+        return self._bus.subscribers
+
     def observe(self, listener: Listener) -> AbstractContextManager[None]:
         """Call `listener` with each event as it happens; it must neither block nor raise.
 

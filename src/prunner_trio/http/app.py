@@ -14,7 +14,7 @@ from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.facts import Answer, Request, error, plain
 from prunner_trio.http.fast import ShortWay, too_large
 from prunner_trio.http.listing import Listing
-from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.views import Api, profile_text
 
 __all__ = ["create_app"]
@@ -27,6 +27,7 @@ def create_app(
     *,
     secret: str | bytes,
     profiling: bool = False,
+    metrics: Scrape | None = None,
     max_body: int = MAX_BODY,
     now: Callable[[], float] = time.time,
 ) -> QuartTrio:
@@ -38,6 +39,7 @@ def create_app(
     Args:
         secret: the key of the tokens; its bytes are used as they are.
         profiling: show figures about the process under ``/debug/pprof/``, without a token.
+        metrics: makes what ``/metrics`` answers; None: there is no such path.
         max_body: bytes of a request's body; longer ones are answered with 413.
         now: wall time in seconds, for the times of tokens.
     """
@@ -46,7 +48,7 @@ def create_app(
     # The server bounds each read and each write; a limit for a whole answer would cut long logs.
     app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     listing = Listing(runner)
-    api = Api(runner, gate=Gate(secret, now=now), listing=listing)
+    api = Api(runner, gate=Gate(secret, now=now), listing=listing, metrics=metrics)
     _add_long_way(app, api, max_body)
     _add_errors(app)
     _add_life(app, listing)

@@ -1,13 +1,16 @@
 """What the HTTP API needs of a runner; the real one fits, and so does a fake."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from prunner_trio.execution.seams import OutputStore
 from prunner_trio.model import Event, JobId, JobView, PipelineView
 
-__all__ = ["JobPort", "RunnerPort"]
+__all__ = ["JobPort", "RunnerPort", "Scrape"]
+
+Scrape = Callable[[str], Awaitable[tuple[str, bytes]]]
+"""From an Accept header to a content type and all metrics in it."""
 
 
 class JobPort(Protocol):

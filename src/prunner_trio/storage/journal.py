@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Attempted = Callable[[int, float, bool], None]
+"""Told of each attempt to write, on the loop thread: new changes in it, seconds, whether all is on disk."""
+
 FLUSH_TIMEOUT = 5.0
 """Seconds at the end for writing what is still open."""
 
@@ -40,7 +43,9 @@ REMEMBERED_REFUSALS = 10_000
 
 
 @asynccontextmanager
-async def open_journal(directory: Path, *, now: Callable[[], float]) -> AsyncIterator["SqliteJournal"]:
+async def open_journal(
+    directory: Path, *, now: Callable[[], float], attempted: Attempted = lambda changes, seconds, ok: None
+) -> AsyncIterator["SqliteJournal"]:
     """Open the store of a data directory, alone.
 
     A missing directory is made, for its owner only. At the first start, history in prunner's `data.json` is taken
@@ -48,13 +53,17 @@ async def open_journal(directory: Path, *, now: Callable[[], float]) -> AsyncIte
     Leaving the block writes what is still open, for at most `FLUSH_TIMEOUT` seconds, and closes within
     `2 * CLOSE_TIMEOUT` more, also when canceled.
 
+    Args:
+        now: wall time in seconds since the epoch.
+        attempted: see `Attempted`.
+
     Raises:
         StoreLocked: another daemon uses the directory.
         StoreError: the directory or a file in it cannot be used; nothing was changed. Or, on leaving: something could
             not be written.
     """
     store = await trio.to_thread.run_sync(open_store, directory, now())
-    journal = SqliteJournal(store)
+    journal = SqliteJournal(store, attempted)
     try:
         yield journal
     finally:
@@ -88,12 +97,13 @@ class SqliteJournal:
         damage: what has been found broken in it while it was in use; then no new jobs are taken until the next start.
     """
 
-    def __init__(self, store: OpenStore) -> None:
+    def __init__(self, store: OpenStore, attempted: Attempted = lambda changes, seconds, ok: None) -> None:
         """Start the writer. On the loop thread."""
         self.imported = store.imported
         self.problem = ""
         self.damage = ""
         self._store = store
+        self._attempted = attempted
         self._recorded: Ticket = 0
         self._reported: Ticket = 0
         self._durable: Ticket = 0
@@ -264,6 +274,7 @@ class SqliteJournal:
         self.problem = report.problem
         if report.damage:
             self._note_damage(report.damage)
+        self._attempted(len(report.batch.changes) if report.batch is not None else 0, report.seconds, self.ok)
         self._refused.update(report.refused)
         while len(self._refused) > REMEMBERED_REFUSALS:
             del self._refused[next(iter(self._refused))]

@@ -3,13 +3,14 @@
 import logging
 import queue
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 import trio
 
-from prunner_trio.execution.seams import Change, JobAdded, Ticket
+from prunner_trio.execution.seams import Change, JobAdded, JobsRemoved, TaskChanged, Ticket
 from prunner_trio.storage.kept import Kept
 from prunner_trio.storage.rows import consequences
 from prunner_trio.storage.tables import COUNT_OUTAGE, UNFIT, Tables
@@ -50,12 +51,14 @@ class Report:
         batch: what was new in it; None for a further attempt to write kept changes.
         refused: new jobs that were given up, and why.
         problem: why the store cannot be written; empty if all is on disk.
+        seconds: how long the attempt took.
         damage: what SQLite has said is broken in the store, now or before; empty if nothing is known to be.
     """
 
     batch: Batch | None
     refused: Mapping[Ticket, str]
     problem: str
+    seconds: float
     damage: str = ""
 
 
@@ -105,6 +108,7 @@ class Writer:
     def _attempt(self, batch: Batch | None) -> Report:
         changes = batch.changes if batch is not None else ()
         first = batch.first if batch is not None else 0
+        began = time.perf_counter()
         try:
             refused = self._commit(changes, first)
         # A boundary: were this thread to die of a defect, every caller would wait for ever. A defect is treated as
@@ -122,10 +126,10 @@ class Writer:
                 self._kept.add(change)
             text = f"the job could not be saved: {problem}"
             new_jobs = [ticket for ticket, change in enumerate(changes, first) if isinstance(change, JobAdded)]
-            return Report(batch, dict.fromkeys(new_jobs, text), problem, self._damage)
+            return Report(batch, dict.fromkeys(new_jobs, text), problem, time.perf_counter() - began, self._damage)
         self._kept.clear()
         self._failing = False
-        return Report(batch, refused, "", self._damage)
+        return Report(batch, refused, "", time.perf_counter() - began, self._damage)
 
     def _commit(self, changes: Sequence[Change], first: Ticket) -> dict[Ticket, str]:
         refused: dict[Ticket, str] = {}
@@ -163,7 +167,19 @@ class Writer:
         try:
             self._tables.write(change)
         except UNFIT:
-            log.exception("internal error: a change that the store cannot hold was dropped")
+            log.exception(
+                "internal error: a change that the store cannot hold was dropped", extra={"job": _job(change)}
+            )
+
+
+def _job(change: Change) -> str:
+    match change:
+        case TaskChanged():
+            return change.job_id
+        case JobsRemoved():
+            return ", ".join(change.job_ids)
+        case _:
+            return change.job.id
 
 
 def _explain(exc: Exception) -> str:

@@ -7,5 +7,6 @@ connection; whatever ends the server itself is logged, and it is started again o
 from prunner_trio.http.server._bind import bind
 from prunner_trio.http.server._limits import HttpLimits
 from prunner_trio.http.server._serve import serve_http
+from prunner_trio.http.server._shared import Visitors
 
-__all__ = ["HttpLimits", "bind", "serve_http"]
+__all__ = ["HttpLimits", "Visitors", "bind", "serve_http"]

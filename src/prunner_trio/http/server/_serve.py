@@ -14,7 +14,7 @@ from hypercorn.utils import wrap_app
 
 from prunner_trio.http.server._connection import serve_connection
 from prunner_trio.http.server._limits import HttpLimits
-from prunner_trio.http.server._shared import RoomyListener, Shared
+from prunner_trio.http.server._shared import RoomyListener, Shared, Visitors
 
 if TYPE_CHECKING:
     import socket
@@ -32,6 +32,7 @@ async def serve_http(
     limits: HttpLimits = HttpLimits(),  # noqa: B008 - frozen
     shutdown: trio.Event,
     backoff: tuple[float, float] = (0.1, 5.0),
+    visitors: Visitors | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an ASGI app over HTTP/1.1 until `shutdown` is set and the requests under way are over.
@@ -52,6 +53,7 @@ async def serve_http(
         limits: what clients may do.
         shutdown: set it to stop the server.
         backoff: see above.
+        visitors: kept up to date with the number of open connections.
         task_status: started when the app is ready and connections are accepted; only once.
 
     Raises:
@@ -66,11 +68,12 @@ async def serve_http(
             task_status.started()
 
     delay, longest = backoff
+    visitors = visitors or Visitors()
     while True:
         born = trio.current_time()
         failed = False
         try:
-            await _serve_once(app, sockets, limits, shutdown, on_ready)
+            await _serve_once(app, sockets, limits, shutdown, on_ready, visitors)
         except* Exception:
             # The HTTP supervisor: jobs and store are elsewhere and must not fall with the server. Cancelled passes.
             if not ready:
@@ -93,12 +96,13 @@ async def _serve_once(
     limits: HttpLimits,
     shutdown: trio.Event,
     on_ready: Callable[[], None],
+    visitors: Visitors,
 ) -> None:
     """Run one incarnation: the app's lifespan around the connections around the listeners."""
     config = _config(limits)
     state: LifespanState = {}
     lifespan = Lifespan(wrap_app(app, 0, "asgi"), config, state)
-    shared = Shared(app, config, limits, ConnectionState(state))
+    shared = Shared(app, config, limits, ConnectionState(state), visitors)
     async with trio.open_nursery() as lifespan_nursery:
         await lifespan_nursery.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
+class Visitors:
+    """How many connections are open; for those who want to know, whichever incarnation has them."""
+
+    count: int = 0
+
+
+@attrs.define(eq=False)
 class Shared:
     """The common part of all connections."""
 
@@ -25,6 +32,7 @@ class Shared:
     config: Config
     limits: HttpLimits
     state: ConnectionState
+    visitors: Visitors = attrs.Factory(Visitors)
     draining: bool = False
     crowded: bool = False  # all places are taken, and somebody waits for one
     count: int = 0
@@ -83,6 +91,7 @@ class Shared:
             yield
         finally:
             self.count -= 1
+            self.visitors.count -= 1
             self._left.set()
             self._left = trio.Event()
 
@@ -101,6 +110,7 @@ class RoomyListener(trio.abc.Listener[trio.SocketStream]):
             await self.shared.room()
         stream = await self.listener.accept()
         self.shared.count += 1
+        self.shared.visitors.count += 1
         return stream
 
     async def aclose(self) -> None:

@@ -25,7 +25,7 @@ from prunner_trio.http.bodies import BadBody, read_schedule
 from prunner_trio.http.facts import Answer, BodyTooLarge, ClientGone, Request, error, json_answer, plain
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.logs import BadRange, LogRange, logs_answer
-from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.wire import encode_job, encode_pipelines, parse_job_id, quote
 from prunner_trio.model import JobId, JobView, State
 
@@ -58,12 +58,12 @@ class _Route:
 class Api:
     """prunner's API over one runner."""
 
-    def __init__(self, runner: RunnerPort, *, gate: Gate, listing: Listing) -> None:
+    def __init__(self, runner: RunnerPort, *, gate: Gate, listing: Listing, metrics: Scrape | None = None) -> None:
         """Connect the routes; nothing is read yet."""
         self._runner = runner
         self._gate = gate
         self._listing = listing
-        self._routes: Mapping[str, _Route] = {
+        self._routes: dict[str, _Route] = {
             "/pipelines": _Route("GET", self._pipelines),
             "/pipelines/": _Route("GET", self._pipelines),
             "/pipelines/jobs": _Route("GET", self._jobs),
@@ -72,11 +72,13 @@ class Api:
             "/job/logs": _Route("GET", self._logs),
             "/job/cancel": _Route("POST", self._cancel),
         }
+        if metrics is not None:
+            self._routes["/metrics"] = _Route("GET", _scraped(metrics))
 
     @staticmethod
     def owns(path: str) -> bool:
         """Whether a path is in the part of the address space that asks for a token first."""
-        return path.startswith(("/pipelines/", "/job/")) or path in ("/pipelines", "/job")
+        return path.startswith(("/pipelines/", "/job/")) or path in ("/pipelines", "/job", "/metrics")
 
     async def answer(self, request: Request) -> Answer:
         """Answer a request to a path that is ours.
@@ -180,6 +182,14 @@ class Api:
     async def _find(self, job_id: JobId) -> JobView:
         live = self._runner.job(job_id)
         return live.view() if live is not None else await self._runner.find(job_id)
+
+
+def _scraped(metrics: Scrape) -> _Handler:
+    async def answer(request: Request, user: str) -> Answer:
+        content_type, body = await metrics(request.header(b"accept"))
+        return Answer(200, (body,), ((b"content-type", content_type.encode()), (b"cache-control", b"no-store")))
+
+    return answer
 
 
 def _job_id(parameters: Mapping[str, str]) -> JobId:
