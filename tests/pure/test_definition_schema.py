@@ -8,8 +8,8 @@ import attrs
 import pytest
 import yaml
 
-from prunner_trio.definition import Limits, PipelineDef, TaskDef, json_schema, parse_definitions
-from prunner_trio.definition.schema import FILE, HANDLER, LEVELS, LIMITS, PIPELINE, TASK
+from prunner_trio.definition import Hook, Limits, Notify, PipelineDef, TaskDef, json_schema, parse_definitions
+from prunner_trio.definition.schema import FILE, HANDLER, HOOK, LEVELS, LIMITS, NOTIFY, PIPELINE, TASK
 
 MANUAL = Path(__file__).parents[2] / "docs" / "definitions.md"
 DERIVED = {"name", "file"}
@@ -20,7 +20,8 @@ def test_the_table_has_exactly_the_keys_of_the_definitions() -> None:
     assert set(PIPELINE) == {field.name for field in attrs.fields(PipelineDef)} - DERIVED
     assert set(TASK) == {field.name for field in attrs.fields(TaskDef)} - DERIVED
     assert set(HANDLER) < set(TASK)
-    assert set(LIMITS) == {field.name for field in attrs.fields(Limits)}
+    for table, values in ((LIMITS, Limits), (NOTIFY, Notify), (HOOK, Hook)):
+        assert set(table) == {field.name for field in attrs.fields(values)}
 
 
 def test_the_schema_can_be_written_as_json() -> None:
@@ -32,7 +33,10 @@ def test_the_schema_can_be_written_as_json() -> None:
 def test_the_schema_describes_every_key_and_no_other() -> None:
     schema = json_schema()
     parts = schema["$defs"]
-    for table, part in [(FILE, schema), *zip([PIPELINE, TASK, HANDLER, LIMITS], parts.values(), strict=True)]:
+    for table, part in [
+        (FILE, schema),
+        *zip([PIPELINE, TASK, HANDLER, LIMITS, NOTIFY, HOOK], parts.values(), strict=True),
+    ]:
         assert set(part["properties"]) == set(table)
         assert all(spec["description"] for spec in part["properties"].values())
         assert part["additionalProperties"] is False
@@ -54,12 +58,15 @@ def test_the_pattern_of_durations_refuses_what_is_not_read(text: str) -> None:
 def with_key(level: str, key: str) -> str:
     example = f"{key}: {LEVELS[level][key].example}"
     extra = {"queue_partition_limit": ", queue_strategy: partitioned_replace"}.get(key, "")
+    other = {"secret_env": ", webhook: 'http://localhost/'", "timeout": ", command: a"}.get(key, "")
     return {
         "the top level": example,
         "a pipeline": f"pipelines: {{p: {{{example}{extra}}}}}",
         "a task": f"pipelines: {{p: {{tasks: {{build: , lint: , t: {{{example}}}}}}}}}",
         "on_error": f"pipelines: {{p: {{on_error: {{script: [a], {example if key != 'script' else 'x-a: b'}}}}}}}",
         "limits": f"pipelines: {{p: {{limits: {{{example}}}}}}}",
+        "notify": f"pipelines: {{p: {{notify: {{{example}}}}}}}",
+        "a hook": f"pipelines: {{p: {{notify: {{failure: [{{{example}{other}}}]}}}}}}",
     }[level]
 
 

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"daemon"}),
-    frozenset({"http", "embedding", "testing", "metrics"}),
+    frozenset({"http", "embedding", "testing", "metrics", "hooks"}),
     frozenset({"storage", "launch", "output"}),
     frozenset({"execution"}),
     frozenset({"policy"}),
@@ -46,6 +46,7 @@ HOMES = {
     "cattrs": frozenset({"storage"}),
     "dotenv": frozenset({"daemon"}),
     "h11": frozenset({"http"}),
+    "httpcore": frozenset({"hooks"}),
     "hypercorn": frozenset({"http"}),
     "prometheus_client": frozenset({"metrics"}),
     "jwt": frozenset({"http", "daemon"}),

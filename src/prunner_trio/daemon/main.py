@@ -10,7 +10,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -29,12 +29,14 @@ from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifie
 from prunner_trio.daemon.reload import Reloader
 from prunner_trio.daemon.signals import hear_signals
 from prunner_trio.daemon.status import StatusLine, status_text
+from prunner_trio.daemon.telling import open_notifications, warn_of_secrets
 from prunner_trio.daemon.verbose import App, LoggedRequests, log_event
 from prunner_trio.daemon.watchdog import feed_watchdog, noticing_dead_threads, watchdog_interval
 from prunner_trio.daemon.world import look_around
-from prunner_trio.definition import load_definitions, startup_text
+from prunner_trio.definition import Definitions, load_definitions, startup_text
 from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
+from prunner_trio.hooks import GRACE, Notifications
 from prunner_trio.http import create_app
 from prunner_trio.http.server import Visitors, bind, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
@@ -117,6 +119,8 @@ class _Daemon:
     _runner: Runner | None = attrs.field(default=None, init=False)
     _reloader: Reloader | None = attrs.field(default=None, init=False)
     _reload_later: bool = attrs.field(default=False, init=False)
+    _secrets: Mapping[str, str] = attrs.field(factory=dict, init=False, repr=False)
+    _farewell: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _notifier: Notifier = attrs.field(factory=Notifier, init=False)
     _metrics: Metrics = attrs.field(factory=Metrics, init=False)
@@ -146,6 +150,8 @@ class _Daemon:
         # A drain may take hours, and a manager that hears of an end gives it TimeoutStopSec: it hears of the last part.
         if self.level >= StopLevel.CANCEL:
             self._notifier.stopping(self._status())
+        if self.level >= StopLevel.KILL:
+            self._farewell.cancel()
         self._stopping.set()
         if self._runner is not None:
             self._runner.request_shutdown(self.level)
@@ -172,6 +178,8 @@ class _Daemon:
             definitions = await trio.to_thread.run_sync(
                 load_definitions, settings.pattern, Path(settings.path), missing_limits, abandon_on_cancel=True
             )
+            self._secrets = world.secrets
+            warn_of_secrets(definitions, world.secrets)
             log.info("loaded definitions", extra={"pipelines": len(definitions), "files": len(definitions.files)})
             if not definitions.files:
                 log.warning("no definition file", extra={"path": settings.path, "pattern": settings.pattern})
@@ -201,7 +209,8 @@ class _Daemon:
                         log_limit=settings.log_limit,
                     )
                 )
-                status = await self._serve(runner, journal, sockets, secret)
+                notifications = open_notifications(runner, launcher, world)
+                status = await self._serve(runner, journal, sockets, secret, notifications)
         return status
 
     async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str) -> PosixLauncher:
@@ -221,14 +230,21 @@ class _Daemon:
         except OSError as exc:
             raise CannotStart(f"Error starting HTTP API: {exc.strerror}") from exc
 
-    async def _serve(self, runner: Runner, journal: SqliteJournal, sockets: Sequence[socket], secret: str) -> int:
+    async def _serve(
+        self,
+        runner: Runner,
+        journal: SqliteJournal,
+        sockets: Sequence[socket],
+        secret: str,
+        notifications: Notifications,
+    ) -> int:
         self._runner = runner  # before the first checkpoint: from here on, signals are the runner's
         settings, shutdown, visitors = self.settings, trio.Event(), Visitors()
         self._reloader = Reloader(
             settings.pattern,
             Path(settings.path),
             current=lambda: runner.definitions,
-            replace=runner.replace_definitions,
+            replace=partial(self._replace, runner),
             interval=settings.poll_interval if settings.watch else None,
             before=self._notifier.reloading,
             after=self._reloaded,
@@ -248,6 +264,7 @@ class _Daemon:
             if self._notifier.heard:
                 watching.enter_context(runner.observe(self._line.look_again))
             async with trio.open_nursery() as nursery:
+                await nursery.start(notifications.run, name="notifications")
                 async with trio.open_nursery() as http:
                     await http.start(
                         partial(serve_http, app, sockets, shutdown=shutdown, visitors=visitors), name="http"
@@ -258,6 +275,8 @@ class _Daemon:
                     nursery.start_soon(keep_last_good, journal, name="last good copy of the store")
                     await self._stopping.wait()
                     await jobs_end(runner, self._tell_level)
+                    with self._farewell, trio.move_on_after(GRACE):
+                        await notifications.settled()
                     self._notifier.stopping("no job runs any more, closing")
                     shutdown.set()
                 nursery.cancel_scope.cancel()
@@ -280,6 +299,10 @@ class _Daemon:
     def _status(self) -> str:
         running, waiting = self._runner.counts() if self._runner is not None else (0, 0)
         return status_text(self.level, running, waiting, self._reloader.problems if self._reloader is not None else 0)
+
+    def _replace(self, runner: Runner, definitions: Definitions) -> None:
+        runner.replace_definitions(definitions)
+        warn_of_secrets(definitions, self._secrets)
 
     def _reloaded(self, asked: bool) -> None:
         if asked:

@@ -8,6 +8,7 @@ import attrs
 from prunner_trio.daemon.ending import SAVE_TIMEOUT
 from prunner_trio.definition import Definitions
 from prunner_trio.execution.stop import REAP_TIMEOUT
+from prunner_trio.hooks import FAREWELL_SECONDS
 from prunner_trio.http.server import HttpLimits
 from prunner_trio.storage.journal import CLOSE_TIMEOUT, FLUSH_TIMEOUT
 
@@ -102,12 +103,14 @@ def longest_kill_timeout(definitions: Definitions) -> float:
 def stop_seconds(kill_timeout: float) -> int:
     """Return how long a stop may take at worst; a service manager must not lose its patience before.
 
-    That is the time for the processes of tasks and for them to disappear, for the last changes on a slow disk, for open
-    requests, for the server's own end, for the store to be closed, and for processes that no task owns.
+    That is the time for the processes of tasks and for them to disappear, for the last changes on a slow disk, for
+    notifications, for open requests, for the server's own end, for the store to be closed, and for processes that no
+    task owns.
     """
     http = 2 * HttpLimits().drain
+    hooks = FAREWELL_SECONDS
     store = SAVE_TIMEOUT + FLUSH_TIMEOUT + 2 * CLOSE_TIMEOUT
-    return math.ceil(kill_timeout + REAP_TIMEOUT + http + store + STRAYS_SECONDS)
+    return math.ceil(kill_timeout + REAP_TIMEOUT + hooks + http + store + STRAYS_SECONDS)
 
 
 def service_unit(installation: Installation) -> str:

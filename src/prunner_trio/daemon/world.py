@@ -8,10 +8,12 @@ from pathlib import Path
 import attrs
 
 from prunner_trio.daemon.dotenv import read_dotenv_files
+from prunner_trio.definition import schema
 
 __all__ = ["World", "look_around"]
 
 SECRET_VARIABLE = "PRUNNER_JWT_SECRET"
+_HOOKS = schema.SECRET_VARIABLE
 
 
 @attrs.frozen
@@ -22,17 +24,19 @@ class World:
         env: the environment, below that of pipelines and tasks.
         cwd: the directory in which scripts run.
         shell: for tasks whose definition names none.
+        secrets: the keys for the signatures of webhooks, by their variables. Not for tasks.
     """
 
     env: Mapping[str, str] = attrs.field(repr=False)
     cwd: str
     shell: str
+    secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 def look_around(environ: Mapping[str, str], env_files: Iterable[str]) -> World:
     """Return what tasks start from: the process's own environment, with that of the dotenv files over it.
 
-    The secret for tokens is in neither, wherever it came from.
+    Neither the secret for tokens nor those for webhooks are in it, wherever they came from.
 
     Raises:
         InvalidDotenv: a dotenv file is broken.
@@ -41,4 +45,5 @@ def look_around(environ: Mapping[str, str], env_files: Iterable[str]) -> World:
     cwd = os.getcwd()
     env = {**environ, **read_dotenv_files(env_files, Path(cwd))}
     env.pop(SECRET_VARIABLE, None)
-    return World(env, cwd, "bash" if shutil.which("bash", path=env.get("PATH", os.defpath)) else "sh")
+    secrets = {name: env.pop(name) for name in list(env) if name == _HOOKS or name.startswith(f"{_HOOKS}_")}
+    return World(env, cwd, "bash" if shutil.which("bash", path=env.get("PATH", os.defpath)) else "sh", secrets)

@@ -7,23 +7,41 @@ from enum import StrEnum
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
 from prunner_trio.definition import graph
 from prunner_trio.definition.duration import parse_duration
 from prunner_trio.definition.pipeline import (
+    NO_HOOKS,
     NO_LIMITS,
     ON_ERROR,
     Definitions,
+    Hook,
     Limits,
+    Notify,
     OnDaemonCrash,
     Orphans,
     PipelineDef,
     QueueStrategy,
     TaskDef,
 )
-from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, LEVELS, LIMITS, PIPELINE, TASK, Key, Kind, Table
+from prunner_trio.definition.schema import (
+    EXTENSION,
+    FILE,
+    HANDLER,
+    HINTED,
+    HOOK,
+    LIMITS,
+    NOTIFY,
+    PIPELINE,
+    SECRET_VARIABLE,
+    TASK,
+    Key,
+    Kind,
+    Table,
+)
 from prunner_trio.definition.size import parse_log_limit, parse_size
 from prunner_trio.definition.suggest import closest
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
@@ -46,6 +64,7 @@ _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
 _DECIMAL_FRACTION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _SMALLEST = 1 << 20
 """Bytes; with less memory no program starts, and no message fits."""
+_SECRET_NAME = re.compile(rf"{SECRET_VARIABLE}(_[A-Z0-9_]+)?", re.ASCII)
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+", re.ASCII)
 
 
@@ -217,7 +236,7 @@ class _Checker:
         self._report(where.below(entry.key), entry, f"unknown key {_quote(entry.key)}", self._hint(table, entry))
 
     def _hint(self, table: Table, entry: Entry) -> str:
-        levels = [level for level, other in LEVELS.items() if entry.key in other]
+        levels = [level for level, other in HINTED.items() if entry.key in other]
         if levels:
             return f"{_quote(entry.key)} belongs into {' or '.join(levels)}"
         for key in table.values():
@@ -225,7 +244,7 @@ class _Checker:
                 return f"did you mean {_quote(key.name)}?"
         if guess := self._closest(entry.key, table):
             return f"did you mean {_quote(guess)}?"
-        for level, other in LEVELS.items():
+        for level, other in HINTED.items():
             for key in other.values():
                 if entry.key.lower() in key.also and not isinstance(entry.value, MapNode):
                     return f"did you mean {_quote(key.name)}, which belongs into {level}?"
@@ -364,6 +383,10 @@ class _Checker:
             Kind.NUMBER: self._number,
             Kind.LIMITS: self._limits,
             Kind.CRASH: self._crash,
+            Kind.NOTIFY: self._notify,
+            Kind.HOOKS: self._hooks,
+            Kind.ADDRESS: self._address,
+            Kind.SECRET: self._secret,
             Kind.ENV: self._env,
             Kind.SCRIPT: self._script,
             Kind.NAMES: self._needs,
@@ -473,6 +496,58 @@ class _Checker:
             raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
         good = self._values(LIMITS, node, where).good
         return Limits(**good) if good else NO_LIMITS
+
+    def _notify(self, key: Key, node: Node, where: _Where) -> Notify:
+        if not isinstance(node, MapNode):
+            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
+        good = self._values(NOTIFY, node, _Where(where.key, f"{where.prefix}{key.name}: ")).good
+        return Notify(**good) if good else NO_HOOKS
+
+    def _hooks(self, key: Key, node: Node, where: _Where) -> tuple[Hook, ...]:
+        if not isinstance(node, ListNode):
+            hint = "write it as a list: put a dash in front" if isinstance(node, MapNode) else ""
+            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}", hint)
+        hooks: list[Hook] = []
+        for number, item in enumerate(node.items):
+            here = _Where(f"{where.key}[{number}]", where.prefix)
+            name = f"hook {number + 1} of {key.name}"
+            if not isinstance(item, MapNode):
+                self._report(here, item, f"{name} must be a map, not {_describe(item)}", f"allowed: {', '.join(HOOK)}")
+                continue
+            before = len(self.problems)
+            values = self._values(HOOK, item, _Where(here.key, f"{here.prefix}{name}: "))
+            if len(self.problems) > before:
+                continue
+            if ("command" in values.good) == ("webhook" in values.good):
+                self._report(here, item, f"{name} must have either a command or a webhook")
+            elif "secret_env" in values.good and "command" in values.good:
+                self._report(here, item, f"{name}: secret_env is for webhooks only")
+            else:
+                hooks.append(Hook(**values.good))
+        return tuple(hooks)
+
+    def _address(self, key: Key, node: Node, where: _Where) -> str:
+        text = self._text(key, node, where)
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise self._wrong(where, node, f"{key.name} must be plain ASCII without blanks", "percent-encode the rest")
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise self._wrong(where, node, f"{key.name} must be an http or https address, not {_describe(node)}")
+        if parts.username is not None:  # the message must not repeat it
+            raise self._wrong(where, node, f"{key.name} must not contain a user or a password", "use secret_env")
+        return text
+
+    def _secret(self, key: Key, node: Node, where: _Where) -> str:
+        if not isinstance(node, TextNode) or not _SECRET_NAME.fullmatch(node.text):
+            # Somebody may have written the secret itself, so it is not repeated.
+            hint = f"the name of a variable of the daemon, not the secret itself, such as {SECRET_VARIABLE}_CHAT"
+            message = f"{key.name} must be {SECRET_VARIABLE} or begin with {SECRET_VARIABLE}_"
+            raise self._wrong(where, node, message, hint)
+        return node.text
 
     def _entries(self, key: Key, node: Node, where: _Where) -> tuple[Entry, ...]:
         if not isinstance(node, MapNode):

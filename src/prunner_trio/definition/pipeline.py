@@ -7,10 +7,14 @@ import attrs
 
 __all__ = [
     "DEFAULT_KILL_TIMEOUT",
+    "HOOK_TIMEOUT",
+    "NO_HOOKS",
     "NO_LIMITS",
     "ON_ERROR",
     "Definitions",
+    "Hook",
     "Limits",
+    "Notify",
     "OnDaemonCrash",
     "Orphans",
     "PipelineDef",
@@ -85,6 +89,53 @@ NO_LIMITS = Limits()
 """All that there is."""
 
 
+HOOK_TIMEOUT = 10.0
+"""Seconds that a hook has, where the definition says nothing."""
+
+
+@attrs.frozen
+class Hook:
+    """Whom to tell: a command or a webhook, one of them.
+
+    Attributes:
+        command: shell text.
+        webhook: an address, http or https.
+        secret_env: the variable of the daemon that holds the key for signatures; empty: nothing is signed.
+        timeout: seconds for the command, or for each attempt to reach the webhook.
+    """
+
+    command: str = ""
+    webhook: str = attrs.field(default="", repr=False)  # the path of some is a secret
+    secret_env: str = ""
+    timeout: float = HOOK_TIMEOUT
+
+
+@attrs.frozen
+class Notify:
+    """Whom to tell when a job has ended.
+
+    Attributes:
+        failure: with an error.
+        recovery: well, after the one before had ended with an error.
+        success: well.
+    """
+
+    failure: tuple[Hook, ...] = ()
+    recovery: tuple[Hook, ...] = ()
+    success: tuple[Hook, ...] = ()
+
+    def of(self, moment: str) -> tuple[Hook, ...]:
+        """Return the hooks of a moment, by its name."""
+        return {"failure": self.failure, "recovery": self.recovery, "success": self.success}[moment]
+
+    def __iter__(self) -> Iterator[Hook]:
+        return iter((*self.failure, *self.recovery, *self.success))
+
+
+NO_HOOKS = Notify()
+"""Nobody."""
+
+
 @attrs.frozen
 class TaskDef:
     """One task of a pipeline.
@@ -137,6 +188,7 @@ class PipelineDef:
         limits_optional: default of its tasks; None: no.
         on_daemon_crash: what becomes of a running job when the daemon dies.
         log_limit: default of its tasks; None: the runner's own (none unless told otherwise).
+        notify: whom the daemon tells of the end of jobs.
     """
 
     name: str
@@ -160,6 +212,7 @@ class PipelineDef:
     limits_optional: bool | None = None
     on_daemon_crash: OnDaemonCrash = OnDaemonCrash.CANCEL
     log_limit: int | None = None
+    notify: Notify = NO_HOOKS
 
 
 @attrs.frozen

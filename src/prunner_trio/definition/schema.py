@@ -12,9 +12,13 @@ __all__ = [
     "EXTENSION",
     "FILE",
     "HANDLER",
+    "HINTED",
+    "HOOK",
     "LEVELS",
     "LIMITS",
+    "NOTIFY",
     "PIPELINE",
+    "SECRET_VARIABLE",
     "TASK",
     "Key",
     "Kind",
@@ -40,6 +44,10 @@ class Kind(StrEnum):
     NUMBER = "number"
     LIMITS = "map of limits"
     CRASH = "cancel or requeue"
+    NOTIFY = "map of hooks"
+    HOOKS = "list of hooks"
+    ADDRESS = "http or https address"
+    SECRET = "name of a variable"
     ENV = "map of texts"
     SCRIPT = "list of texts"
     NAMES = "list of task names"
@@ -330,6 +338,71 @@ PIPELINE = _table(
         also=("on_crash", "on_daemon_restart", "recovery", "restart"),
     ),
     _log_limit("that of `--log-limit`", "10Mi"),
+    Key(
+        "notify",
+        Kind.NOTIFY,
+        "none",
+        "Whom the daemon tells when a job has ended.",
+        "{failure: [{command: ./tell-us}]}",
+        also=("notifications", "notification", "webhooks", "hooks", "on_success"),
+    ),
+)
+
+NOTIFY = _table(
+    Key(
+        "failure",
+        Kind.HOOKS,
+        "none",
+        "Hooks for a job that has ended with an error.",
+        "[{command: ./tell-us}]",
+        also=("error", "failed"),
+    ),
+    Key(
+        "recovery",
+        Kind.HOOKS,
+        "none",
+        "Hooks for a job that has ended well after the one before had ended with an error.",
+        "[{command: ./calm-down}]",
+        also=("recovered", "fixed"),
+    ),
+    Key(
+        "success",
+        Kind.HOOKS,
+        "none",
+        "Hooks for a job that has ended well, whatever the one before did.",
+        '[{webhook: "https://example.org/done"}]',
+        also=("done", "succeeded"),
+    ),
+)
+
+HOOK = _table(
+    Key("command", Kind.TEXT, "none", "Shell text to run; this or `webhook`.", "./tell-us", also=("script", "run")),
+    Key(
+        "webhook",
+        Kind.ADDRESS,
+        "none",
+        "Where to POST what has happened, as JSON; this or `command`.",
+        '"https://example.org/ci"',
+        also=("url", "address", "http"),
+    ),
+    Key(
+        "secret_env",
+        Kind.SECRET,
+        "none",
+        "The variable of the daemon with the key for the signature of a webhook: PRUNNER_NOTIFY_SECRET, or a name that "
+        "begins with PRUNNER_NOTIFY_SECRET_.",
+        "PRUNNER_NOTIFY_SECRET",
+        also=("secret", "key", "token"),
+    ),
+    Key(
+        "timeout",
+        Kind.DURATION,
+        "10s",
+        "How long the command may run, or each attempt to reach the webhook may take.",
+        "30s",
+        positive=True,
+        below="must be greater than 0",
+    ),
 )
 
 LEVELS: Mapping[str, Table] = {
@@ -338,8 +411,16 @@ LEVELS: Mapping[str, Table] = {
     "a task": TASK,
     "on_error": HANDLER,
     "limits": LIMITS,
+    "notify": NOTIFY,
+    "a hook": HOOK,
 }
 """All tables by the place that they describe."""
+
+HINTED: Mapping[str, Table] = {level: table for level, table in LEVELS.items() if table is not HOOK}
+"""Those into which a key that is in the wrong place is likely to belong."""
+
+SECRET_VARIABLE = "PRUNNER_NOTIFY_SECRET"
+"""What the name of every variable with the key of a webhook begins with: tasks do not get those."""
 
 _DURATION_PATTERN = r"^(0|[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)([0-9.]+(ns|us|µs|μs|ms|s|m|h))*)$"
 _SIZE_PATTERN = r"^[0-9]+([.][0-9]+)?([KMGT]i?)?$"
@@ -361,6 +442,8 @@ def json_schema() -> dict[str, object]:
             "task": _object(TASK),
             "on_error": _object(HANDLER),
             "limits": _object(LIMITS),
+            "notify": _object(NOTIFY),
+            "hook": _object(HOOK),
         },
     }
 
@@ -403,6 +486,14 @@ def _type(key: Key) -> dict[str, object]:
             return {"$ref": "#/$defs/limits"}
         case Kind.CRASH:
             return {"enum": [*(way.value for way in OnDaemonCrash), None]}
+        case Kind.NOTIFY:
+            return {"$ref": "#/$defs/notify"}
+        case Kind.HOOKS:
+            return {"type": ["array", "null"], "items": {"$ref": "#/$defs/hook"}}
+        case Kind.ADDRESS:
+            return {"type": ["string", "null"], "pattern": "^https?://"}
+        case Kind.SECRET:
+            return {"type": ["string", "null"], "pattern": f"^{SECRET_VARIABLE}(_[A-Z0-9_]+)?$"}
         case Kind.ENV:
             return {"type": ["object", "null"], "additionalProperties": _SCALAR}
         case Kind.SCRIPT:
