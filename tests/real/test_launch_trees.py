@@ -35,12 +35,24 @@ def cgroup_works() -> bool:
     return True
 
 
+def namespaces_work() -> bool:
+    async def main() -> bool:
+        try:
+            async with open_launcher(Containment.PIDNS):
+                return True
+        except RuntimeError:
+            return False
+
+    return trio.run(main)
+
+
 ALL = [
     Containment.GROUP,
     Containment.SUBREAPER,
     pytest.param(
         Containment.CGROUP, marks=pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
     ),
+    pytest.param(Containment.PIDNS, marks=pytest.mark.skipif(not namespaces_work(), reason="may not make namespaces")),
 ]
 STRONG = ALL[1:]
 
@@ -129,6 +141,13 @@ def zombie_children() -> list[int]:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def stopped(pid: int) -> bool:
+    try:
+        return ") T " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 async def stop(proc: PosixProc, *grace: tuple[int, float]) -> list[int]:
@@ -486,7 +505,7 @@ def test_who_handles_the_interrupt_keeps_its_time(null: Null, containment: Conta
 def test_a_stopped_process_ends_at_the_first_signal(null: Null, containment: Containment) -> None:
     async def scenario(bed: Bed) -> None:
         proc = await bed.start("sleep TOKEN & kill -STOP $!; kill -STOP $$; :")
-        while ") T " not in Path(f"/proc/{proc.pid}/stat").read_text():
+        while not (members := proc._tree.members()) or not all(stopped(member.pid) for member in members):
             await trio.sleep(0.01)
         assert await stop(proc) == [signal.SIGINT]
         proc.close()
@@ -605,7 +624,7 @@ def test_a_program_that_others_started_is_neither_reaped_nor_signaled(null: Null
     run(null, Containment.SUBREAPER, scenario)
 
 
-@pytest.mark.parametrize("containment", ALL)
+@pytest.mark.parametrize("containment", ALL[:3])
 @pytest.mark.parametrize("step", ["stat", "descendants"])
 def test_a_parent_that_ends_while_we_look_does_not_hide_its_child(
     null: Null, containment: Containment, step: str, monkeypatch: pytest.MonkeyPatch

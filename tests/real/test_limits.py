@@ -39,12 +39,24 @@ def cgroup_works() -> bool:
     return True
 
 
+def namespaces_work() -> bool:
+    async def main() -> bool:
+        try:
+            async with open_launcher(Containment.PIDNS):
+                return True
+        except RuntimeError:
+            return False
+
+    return trio.run(main)
+
+
 ALL = [
     Containment.GROUP,
     Containment.SUBREAPER,
     pytest.param(
         Containment.CGROUP, marks=pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
     ),
+    pytest.param(Containment.PIDNS, marks=pytest.mark.skipif(not namespaces_work(), reason="may not make namespaces")),
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from prunner_trio import Containment, Definitions, JobView, Orphans, PipelineDef, State, Stream, TaskDef, open_runner
+from prunner_trio.launch import open_launcher
 from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.standing import find_parent
 
@@ -28,12 +29,24 @@ def cgroup_works() -> bool:
     return True
 
 
+def namespaces_work() -> bool:
+    async def main() -> bool:
+        try:
+            async with open_launcher(Containment.PIDNS):
+                return True
+        except RuntimeError:
+            return False
+
+    return trio.run(main)
+
+
 ALL = [
     Containment.GROUP,
     Containment.SUBREAPER,
     pytest.param(
         Containment.CGROUP, marks=pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
     ),
+    pytest.param(Containment.PIDNS, marks=pytest.mark.skipif(not namespaces_work(), reason="may not make namespaces")),
 ]
 
 
@@ -110,7 +123,7 @@ def test_a_task_can_last_as_long_as_its_background(containment: Containment, tmp
     assert (view.state, mark.read_text(), said) == (State.DONE, "late\n", "")
 
 
-@pytest.mark.parametrize("containment", ALL)
+@pytest.mark.parametrize("containment", ALL[:3])
 @pytest.mark.parametrize(
     "script", ["sleep TOKEN &", "setsid sleep TOKEN &", "(env -i /usr/bin/setsid /bin/sleep TOKEN &)"]
 )

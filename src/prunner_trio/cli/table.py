@@ -130,11 +130,11 @@ PROGRAM = Program(
         ),
         Flag(
             "containment",
-            "how processes of a task are found: auto, cgroup, subreaper or group",
+            "how processes of a task are found: auto, cgroup, pidns, subreaper or group",
             default="auto",
             variable="PRUNNER_CONTAINMENT",
             value="MEANS",
-            check=_one_of("auto", "cgroup", "subreaper", "group"),
+            check=_one_of("auto", "cgroup", "pidns", "subreaper", "group"),
         ),
         Flag(
             "log-limit",

@@ -1,7 +1,8 @@
 """Tasks as processes of this machine."""
 
 from prunner_trio.launch.limits import missing_limits
+from prunner_trio.launch.opening import open_launcher
 from prunner_trio.launch.place import place_of
-from prunner_trio.launch.posix import Containment, PosixLauncher, PosixProc, open_launcher
+from prunner_trio.launch.posix import Containment, PosixLauncher, PosixProc
 
 __all__ = ["Containment", "PosixLauncher", "PosixProc", "missing_limits", "open_launcher", "place_of"]

@@ -5,16 +5,17 @@ beginning and its owner. One start per turn of the loop, so that a wide fan of t
 """
 
 import contextlib
-import ctypes
 import errno
 import logging
 import os
 import resource
+import shutil
 import signal
+import socket
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,23 +26,22 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
 from prunner_trio.launch.cgroup import Leaf, Leaves
 from prunner_trio.launch.limits import Enclosure, Enclosures
-from prunner_trio.launch.procfs import Stat, open_process, stat
+from prunner_trio.launch.pidns import Namespaces, NamespaceTree
+from prunner_trio.launch.procfs import stat
 from prunner_trio.launch.remains import Remains, find_remains
-from prunner_trio.launch.standing import find_parent
 from prunner_trio.launch.tags import tag_for, tagged
 from prunner_trio.launch.tree import MARK, Tree, Trees
+from prunner_trio.launch.wrap import in_namespace, join_line, joining
 
-__all__ = ["Containment", "PosixLauncher", "PosixProc", "open_launcher"]
+__all__ = ["MOST_DESCRIPTORS", "Containment", "PosixLauncher", "PosixProc"]
 
 log = logging.getLogger(__name__)
 
 _TRY_FALLBACK = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR})
 _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
-_MOST_DESCRIPTORS = 65536
+MOST_DESCRIPTORS = 65536
 _DESCRIPTORS_PER_TASK = 6
 """Two log files, the process, its script, and two more while it starts or while its output is cut."""
-_FAREWELL = 2.0
 
 
 class Containment(StrEnum):
@@ -52,6 +52,8 @@ class Containment(StrEnum):
     CGROUP = "cgroup"
     """A cgroup per task, besides `subreaper`: finds all, even those that take off every sign on purpose. To start a
     task this process goes into the cgroup for a moment, so that the task is born there."""
+    PIDNS = "pidns"
+    """A PID namespace per task, besides `subreaper`: nobody can leave it, and all in it end at once."""
     SUBREAPER = "subreaper"
     """Parentage, process group, and signs that all inherit; orphans become children of this process."""
     GROUP = "group"
@@ -136,6 +138,7 @@ class PosixLauncher:
     place: str = attrs.field(default="", kw_only=True)
     _trees: Trees = attrs.field(factory=Trees, kw_only=True)
     _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
+    _spaces: Namespaces | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
     _cgroup_parent: Path | None = attrs.field(default=None, kw_only=True)
     _enclosures: Enclosures | None = attrs.field(default=None, init=False)
@@ -150,8 +153,9 @@ class PosixLauncher:
     def most_tasks(self) -> int:
         """How many tasks may run at once so that descriptors are left for all else that this process does."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        soft = _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
-        return max(1, (soft - max(64, soft // 4)) // _DESCRIPTORS_PER_TASK)
+        soft = MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+        each = _DESCRIPTORS_PER_TASK + (self._spaces is not None)
+        return max(1, (soft - max(64, soft // 4)) // each)
 
     def close(self) -> None:
         """Remove what the limits of tasks needed. Call it when no task is left."""
@@ -198,6 +202,7 @@ class PosixLauncher:
 
     def _spawn(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         mark = self._trees.new_mark(env.get(MARK, ""), self._placed(command.key))
+        own = mark.rpartition(":")[2]
         with contextlib.ExitStack() as undo:
             enclosures = self._means_for(command)
             leaves = enclosures.leaves if enclosures is not None and enclosures.needs_leaf(command.limits) else None
@@ -209,23 +214,41 @@ class PosixLauncher:
                 undo.callback(enclosure.remove)
             # A leaf that has limits is joined by a shell: they would bind this process too if it went there.
             by_shell = enclosures is not None and enclosures.needs_leaf(command.limits)
-            join = _join_line(leaf if by_shell else None, enclosure)
-            argv, script = command.argv, None
+            groups = [leaf.join_file] if leaf is not None and by_shell else []
+            groups += enclosure.join_files if enclosure is not None else ()
+            argv, path, script = command.argv, None, None
             if command.script is not None:
                 script = os.memfd_create("script", os.MFD_CLOEXEC)
                 undo.callback(os.close, script)
-                _write_script(script, command.script, join)
-                argv = (*argv, f"/proc/{os.getpid()}/fd/{script}")
-            elif enclosure is not None:
-                argv = ("/bin/sh", "-c", f'{join}exec "$@"', "sh", *argv)
-            born = leaf.joined() if leaf is not None and not by_shell else contextlib.nullcontext()
-            with born, _signals_not_ignored(), tagged(tag_for(mark.rpartition(":")[2])):
+                _write_script(script, command.script, join_line(groups))
+                path = f"/proc/{os.getpid()}/fd/{script}"
+            elif groups:
+                argv = joining(argv, groups)
+            stdin, control = subprocess.DEVNULL, None
+            if self._spaces is not None:
+                if argv is command.argv:
+                    argv = (_located(command, env), *argv[1:])
+                argv = in_namespace(self._spaces.unshare, argv, path)
+                control, other_end = socket.socketpair()
+                undo.callback(control.close)
+                stdin = other_end.fileno()
+            elif path is not None:
+                argv = (*argv, path)
+            with contextlib.ExitStack() as start:
+                if control is not None:
+                    start.callback(other_end.close)
+                if leaf is not None and not by_shell:
+                    start.enter_context(leaf.joined())
+                if self._spaces is not None:
+                    start.enter_context(self._spaces.fresh())
+                start.enter_context(_signals_not_ignored())
+                start.enter_context(tagged(tag_for(own)))
                 child = subprocess.Popen(
                     argv,
                     env={**env, MARK: mark},
                     cwd=command.cwd,
                     process_group=0,
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
                     stdout=output.fileno(Stream.STDOUT),
                     stderr=output.fileno(Stream.STDERR),
                 )
@@ -236,10 +259,15 @@ class PosixLauncher:
                 # Some programs cannot use descriptors beyond 1023, or try to close all that there may be.
                 with contextlib.suppress(OSError):
                     resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._limits)
+            counts = enclosure is not None
             # Reaping is for `Tree.close`; a returncode keeps `Popen` itself away from the pid.
             child.returncode = 0
             undo.pop_all()
-        tree = self._trees.add(child.pid, pidfd, mark, leaf, counts=enclosure is not None)
+        if control is not None:
+            tree: Tree = NamespaceTree(child.pid, pidfd, own, self._trees, leaf, counts, control)
+        else:
+            tree = Tree(child.pid, pidfd, own, self._trees, leaf, counts)
+        self._trees.add(tree)
         return PosixProc(tree, script, enclosure)
 
     def _means_for(self, command: Command) -> Enclosures | None:
@@ -259,117 +287,27 @@ class PosixLauncher:
         return self._enclosures
 
 
-@asynccontextmanager
-async def open_launcher(
-    containment: Containment = Containment.AUTO,
-    *,
-    cgroup_parent: Path | None = None,
-    may_move: bool = True,
-    place: str = "",
-) -> AsyncIterator[PosixLauncher]:
-    """Make a launcher, and this process fit for it.
-
-    Raises the soft limit of open descriptors (started programs keep the old one), and lets no blocked signal and no
-    ignored SIGCHLD be inherited. Unless the containment is `group`, this process becomes a child subreaper: processes
-    that lose their parents become its children and are reaped here, so no other part of it should start programs in
-    process groups of their own. What is still alive of them at the end is killed; that takes at most 2 s.
-
-    Args:
-        containment: `cgroup` and `subreaper` need the main thread.
-        cgroup_parent: a cgroup v2 directory in which we may make others; None: our own one.
-        may_move: whether `auto` may choose `cgroup`, for which this process moves between cgroups.
-        place: see `PosixLauncher`.
-
-    Raises:
-        RuntimeError: the means that was asked for is not there; the message says why.
-    """
-    limits, why, leaves = _raise_descriptor_limit(), "", None
-    on_main = threading.current_thread() is threading.main_thread()
-    if not on_main and containment in (Containment.CGROUP, Containment.SUBREAPER):
-        raise RuntimeError(f"containment {containment.value!r} needs the main thread")
-    if containment is Containment.CGROUP or (containment is Containment.AUTO and on_main and may_move):
-        try:
-            leaves = await _open_leaves(cgroup_parent)
-        except RuntimeError as exc:
-            if containment is Containment.CGROUP:
-                raise
-            why = str(exc)
-    if containment is Containment.AUTO:
-        containment = Containment.SUBREAPER if on_main else Containment.GROUP
-        containment = Containment.CGROUP if leaves is not None else containment
-        why = why if on_main else "this is not the main thread"
-    if containment is Containment.GROUP:
-        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why, place=place)
-        with contextlib.closing(alone) as launcher:
-            yield launcher
-        return
-    trees = Trees(subreaper=True)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
-    with contextlib.ExitStack() as stack:
-        if leaves is not None:
-            stack.callback(leaves.close)
-        stack.callback(trees.close)
-        stack.enter_context(_subreaper())
-        stack.enter_context(_reaping(trees))
-        launcher = PosixLauncher(
-            trees=trees,
-            leaves=leaves,
-            limits=limits,
-            containment=containment,
-            why_not_better=why,
-            cgroup_parent=cgroup_parent,
-            place=place,
-        )
-        stack.callback(launcher.close)
-        try:
-            yield launcher
-        finally:
-            await _end_strays(trees)
-
-
-@contextmanager
-def _reaping(trees: Trees) -> Iterator[None]:
-    """Reap orphans when they end. Deaths that come together cost one look."""
-    token = trio.lowlevel.current_trio_token()
-    before = signal.signal(signal.SIGCHLD, lambda *_: token.run_sync_soon(trees.orphans, idempotent=True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
-
-
-async def _end_strays(trees: Trees) -> None:
-    """Kill orphans that no tree owned. Takes at most `_FAREWELL` seconds, shielded; who survives that is reported."""
-    with trio.move_on_after(_FAREWELL, shield=True) as farewell:
-        while strays := trees.strays():
-            for stray in strays:
-                await _end_stray(stray)
-    if farewell.cancelled_caught:
-        log.error("processes survived SIGKILL pids=%s", [stray.pid for stray in trees.strays()])
-
-
-async def _end_stray(stray: Stat) -> None:
-    if (pinned := open_process(stray)) is None:
-        await trio.lowlevel.checkpoint()
-        return
-    try:
-        pinned.send(signal.SIGKILL)
-        await trio.lowlevel.wait_readable(pinned.fd)
-    finally:
-        pinned.close()
-
-
 def _explain(exc: OSError) -> str:
     if exc.errno == errno.E2BIG:
         return "the arguments and variables are too large (a single one may have 128 KiB)"
     return exc.strerror or str(exc)
 
 
-def _join_line(leaf: Leaf | None, enclosure: Enclosure | None) -> str:
-    """Return what a shell does first to be in its control groups; no line of its own, so that line numbers stay."""
-    files = [] if leaf is None else [leaf.join_file]
-    files += enclosure.join_files if enclosure is not None else ()
-    return "".join(f"echo $$ >'{file}' || exit; " for file in files)
+def _located(command: Command, env: Mapping[str, str]) -> str:
+    """Return the path of a command's program, looked up as `Popen` does. Raises ``OSError``."""
+    program = command.argv[0]
+    if not os.path.isdir(command.cwd):
+        return program  # the start itself says so
+    if not os.path.dirname(program):
+        found = shutil.which(program, path=env.get("PATH", os.defpath))
+    else:
+        found = os.path.join(command.cwd, program)
+        if os.path.exists(found) and (os.path.isdir(found) or not os.access(found, os.X_OK)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), program)
+        found = found if os.path.exists(found) else None
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    return found
 
 
 def _write_script(fd: int, text: str, join: str) -> None:
@@ -406,43 +344,3 @@ def _signals_not_ignored() -> Iterator[None]:
     finally:
         for sig in ignored:
             signal.signal(sig, signal.SIG_IGN)
-
-
-def _raise_descriptor_limit() -> tuple[int, int] | None:
-    """Allow as many descriptors as we may have; return the limits there were, if that changed them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return None
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return soft, hard
-
-
-async def _open_leaves(parent: Path | None) -> Leaves:
-    """Make the place for the leaves, and try one. Raises ``RuntimeError``."""
-    parent = parent or find_parent()
-    if parent is None:
-        raise RuntimeError("containment 'cgroup': no cgroup v2 is mounted")
-    try:
-        leaves = Leaves.below(parent)
-        try:
-            await leaves.try_out()
-        except BaseException:
-            leaves.close()
-            raise
-    except OSError as exc:
-        raise RuntimeError(f"containment 'cgroup': {parent}: {exc.strerror or exc}") from exc
-    return leaves
-
-
-@contextmanager
-def _subreaper() -> Iterator[None]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = ctypes.c_int()
-    if libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0) != 0:
-        raise RuntimeError(f"this kernel has no child subreapers: {os.strerror(ctypes.get_errno())}")
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    try:
-        yield
-    finally:
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)

@@ -18,6 +18,7 @@ __all__ = [
     "descendants",
     "environment",
     "ignores",
+    "inner_pid",
     "members_at_large",
     "open_process",
     "stat",
@@ -118,6 +119,14 @@ def ignores(pid: int, sig: int) -> bool:
         if line.startswith(b"SigIgn:"):
             return bool(int(line.split()[1], 16) >> (sig - 1) & 1)
     return False
+
+
+def inner_pid(pid: int) -> int:
+    """Return the number of a process in the innermost PID namespace that it is in; 0 if it is gone."""
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return 0
 
 
 @attrs.define(eq=False)

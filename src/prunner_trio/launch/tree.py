@@ -76,18 +76,11 @@ class Trees:
         mark = mark_for(key) if key else f"{self._instance}.{self._count}"
         return f"{outer}:{mark}" if outer else mark
 
-    def add(self, leader: int, pidfd: int, mark: str, leaf: Leaf | None, *, counts: bool = False) -> "Tree":
-        """Register the tree of a process that was started just now.
-
-        Args:
-            counts: the leaf has counted something that is read at the end, so it has to stay until then.
-        """
-        own = mark.rpartition(":")[2]
-        tree = Tree(leader, pidfd, own, tag_for(own), leaf, self, counts)
-        self._trees[leader] = tree
+    def add(self, tree: "Tree") -> None:
+        """Register the tree of a process that was started just now."""
+        self._trees[tree.leader] = tree
         self._by_tag[tree.tag] = tree
-        _leaders.add(leader)
-        return tree
+        _leaders.add(tree.leader)
 
     def forget(self, tree: "Tree") -> None:
         """Take a tree off the register."""
@@ -177,15 +170,17 @@ class Tree:
             process group, belongs to nobody else while we may signal it.
         mark: what names this tree in `MARK`.
         tag: see `tags`.
+
+    `_counts` says that the leaf has counted something that is read at the end, so that it has to stay until then.
     """
 
     leader: int
     _pidfd: int
     mark: str
-    tag: int
-    _leaf: Leaf | None
     _trees: Trees
+    _leaf: Leaf | None
     _counts: bool
+    tag: int = attrs.field(init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _empty: bool = attrs.field(default=False, init=False)
     _last: int = attrs.field(default=0, init=False)
@@ -193,6 +188,9 @@ class Tree:
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
     _cpu: float = attrs.field(default=0.0, init=False)
     _largest: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tag = tag_for(self.mark)
 
     def status(self) -> int | None:
         """Return the leader's exit status, negative for a signal; None while it runs."""
