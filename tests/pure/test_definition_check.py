@@ -693,6 +693,22 @@ def test_a_limit_of_logs_is_fine_where_nobody_is_kept(text: str) -> None:
     assert check_files({"f.yml": f"pipelines: {{p: {text}}}"})[1] == []
 
 
+def test_where_nothing_outlives_its_task_nothing_can_be_kept() -> None:
+    text = """
+pipelines:
+  p:
+    orphans: keep
+    tasks:
+      t:
+        script: [x]
+        orphans: wait
+"""
+    (problem,) = check_files({"f.yml": text}, no_keep="all end")[1]
+    assert (problem.line, problem.key) == (4, "pipelines.p.orphans")
+    assert problem.message == 'invalid pipeline definition "p": orphans: keep is not possible here: all end'
+    assert check_files({"f.yml": text})[1] == []
+
+
 LACKING = {"memory": "there is no cgroup", "processes": "there is no cgroup"}
 
 

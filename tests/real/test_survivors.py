@@ -44,7 +44,7 @@ trio.run(main)
 """
 
 
-MEANS = [Containment.GROUP, Containment.SUBREAPER]
+MEANS = [Containment.GROUP, Containment.SUBREAPER, Containment.PIDNS]
 """What is left in cgroups is killed as soon as the next launcher opens; see `test_launch_trees`."""
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import jwt
 import pytest
+import trio
 
+from prunner_trio.launch import Containment, open_launcher
 from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.standing import find_parent
 
@@ -52,11 +54,24 @@ def cgroup_works() -> bool:
     return True
 
 
-ALL = [
-    "group",
-    "subreaper",
-    pytest.param("cgroup", marks=pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")),
-]
+def namespaces_work() -> bool:
+    async def main() -> bool:
+        try:
+            async with open_launcher(Containment.PIDNS):
+                return True
+        except RuntimeError:
+            return False
+
+    return trio.run(main)
+
+
+def means(name: str, *more: object) -> Any:
+    """Return a parameter, skipped where the machine does not offer the means."""
+    lacks = {"cgroup": lambda: not cgroup_works(), "pidns": lambda: not namespaces_work()}.get(name, lambda: False)
+    return pytest.param(name, *more, marks=pytest.mark.skipif(lacks(), reason=f"this machine does not offer {name}"))
+
+
+ALL = [means("group"), means("subreaper"), means("pidns"), means("cgroup")]
 
 
 def wait_for(check: Callable[[], Any], what: str) -> Any:
@@ -178,6 +193,52 @@ def test_a_cancel_leaves_nothing_of_any_kind_of_escape(
     finally:
         daemon.close()
     assert living(token) == 0
+
+
+@pytest.mark.parametrize(
+    ("containment", "after_cancel", "after_end"),
+    [means("group", 1, 1), means("subreaper", 1, 0), means("pidns", 0, 0), means("cgroup", 0, 0)],
+)
+def test_who_takes_off_every_sign_is_ended_by_the_kernel_or_not_before_the_daemon_ends(
+    tmp_path: Path, token: str, containment: str, after_cancel: int, after_end: int
+) -> None:
+    shed = "(ulimit -Sx unlimited; env -i /usr/bin/setsid /bin/sleep TOKEN &); sleep 9TOKEN"
+    definitions = pipelines({"shed": shed, "neighbor": "exec sleep 8888.5"}, token)
+    daemon = Daemon(tmp_path, "--containment", containment, definitions=definitions)
+    try:
+        daemon.schedule("neighbor")
+        job = daemon.schedule("shed")
+        wait_for(lambda: living(token) == 2, "the processes")
+        assert daemon.ask("POST", f"/job/cancel?id={job}")[0] == 200
+        assert daemon.end(job)["canceled"]
+        assert living(token) == after_cancel
+    finally:
+        daemon.close()
+    assert living(token) == after_end
+
+
+@pytest.mark.skipif(not namespaces_work(), reason="may not make namespaces")
+def test_with_namespaces_a_definition_that_keeps_processes_is_refused(tmp_path: Path) -> None:
+    definitions = {"pipelines": {"p": {"orphans": "keep", "tasks": {"t": {"script": ["true"]}}}}}
+    (tmp_path / "pipelines.yml").write_text(json.dumps(definitions))
+    done = subprocess.run(
+        [PROGRAM, "--containment", "pidns", "--address", "127.0.0.1:0", "--jwt-secret", SECRET],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "orphans: keep is not possible here: with --containment pidns all processes of a task end" in done.stderr
+
+
+def test_the_log_says_what_was_chosen(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, definitions=pipelines({}, ""))
+    daemon.close()
+    said = daemon.log.read_text()
+    assert ("containment=cgroup" in said) == cgroup_works()
+    assert ("a better containment is not possible here" in said) == (not cgroup_works())
 
 
 @pytest.mark.parametrize("limit", ["none", "64Ki"])

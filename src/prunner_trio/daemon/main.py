@@ -175,8 +175,9 @@ class _Daemon:
                 passed = inherited_sockets(self.environ)
             with _or_cannot_start("cannot use the working directory"):
                 world = look_around(self.environ, settings.env_files)
+            load = partial(load_definitions, no_keep=self._no_keep)
             definitions = await trio.to_thread.run_sync(
-                load_definitions, settings.pattern, Path(settings.path), missing_limits, abandon_on_cancel=True
+                load, settings.pattern, Path(settings.path), missing_limits, abandon_on_cancel=True
             )
             self._secrets = world.secrets
             warn_of_secrets(definitions, world.secrets)
@@ -212,6 +213,11 @@ class _Daemon:
                 notifications = open_notifications(runner, launcher, world)
                 status = await self._serve(runner, journal, sockets, secret, notifications)
         return status
+
+    @property
+    def _no_keep(self) -> str:
+        inside = Containment(self.settings.containment) is Containment.PIDNS
+        return "with --containment pidns all processes of a task end with it" if inside else ""
 
     async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str) -> PosixLauncher:
         containment = Containment(self.settings.containment)
@@ -249,6 +255,7 @@ class _Daemon:
             before=self._notifier.reloading,
             after=self._reloaded,
             lacking=missing_limits,
+            no_keep=self._no_keep,
         )
         if self._reload_later:
             self._reloader.request()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -25,7 +26,7 @@ class Reloader:
         interval: seconds between two looks without a request; None: none.
         before: called before each look that was requested.
         after: called after each look, with whether it was requested.
-        lacking: see `load_definitions`.
+        lacking: see `load_definitions`, as of `no_keep`.
     """
 
     pattern: str
@@ -36,6 +37,7 @@ class Reloader:
     before: Callable[[], None] = attrs.field(default=lambda: None, kw_only=True)
     after: Callable[[bool], None] = attrs.field(default=lambda _asked: None, kw_only=True)
     lacking: Callable[[], Mapping[str, str]] = attrs.field(default=dict, kw_only=True)
+    no_keep: str = attrs.field(default="", kw_only=True)
     _requested: trio.Event = attrs.field(factory=trio.Event, init=False)
     _known_problems: tuple[Problem, ...] = attrs.field(default=(), init=False)
     _thread: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
@@ -65,8 +67,9 @@ class Reloader:
 
     async def _reload(self, *, asked: bool) -> None:
         try:
+            load = partial(load_definitions, no_keep=self.no_keep)
             found = await trio.to_thread.run_sync(
-                load_definitions, self.pattern, self.base, self.lacking, abandon_on_cancel=True, limiter=self._thread
+                load, self.pattern, self.base, self.lacking, abandon_on_cancel=True, limiter=self._thread
             )
         except InvalidDefinition as exc:
             if asked or exc.problems != self._known_problems:

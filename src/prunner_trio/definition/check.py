@@ -81,20 +81,21 @@ def parse_definitions(files: Mapping[str, str]) -> Definitions:
 
 
 def check_files(
-    files: Mapping[str, str], lacking: Callable[[], Mapping[str, str]] = dict
+    files: Mapping[str, str], lacking: Callable[[], Mapping[str, str]] = dict, *, no_keep: str = ""
 ) -> tuple[Definitions, list[Problem]]:
     """Return the pipelines of `files` that are good, and all problems.
 
     Args:
         lacking: returns the limits that cannot be enforced where the pipelines are to run, and why; asked at most once,
             and only if there are limits.
+        no_keep: why nothing can outlive its task where the pipelines are to run; empty: it can.
     """
     lacking = cache(lacking)
     pipelines: list[PipelineDef] = []
     problems: list[Problem] = []
     owners: dict[str, str] = {}
     for file in sorted(files):
-        checker = _Checker(file, lacking)
+        checker = _Checker(file, lacking, no_keep)
         pipelines += checker.check(files[file], owners)
         problems += checker.problems
     by_name = {pipeline.name: pipeline for pipeline in sorted(pipelines, key=lambda pipeline: pipeline.name)}
@@ -187,6 +188,7 @@ class _Wrong(Exception):
 class _Checker:
     file: str
     lacking: Callable[[], Mapping[str, str]]
+    no_keep: str
     problems: list[Problem] = attrs.field(factory=list)
     _comparisons: int = 0
 
@@ -450,7 +452,10 @@ class _Checker:
         return self._one_of(QueueStrategy, "unknown queue strategy", key, node, where)
 
     def _orphans(self, key: Key, node: Node, where: _Where) -> Orphans:
-        return self._one_of(Orphans, "unknown way to treat orphans", key, node, where)
+        orphans = self._one_of(Orphans, "unknown way to treat orphans", key, node, where)
+        if orphans is Orphans.KEEP and self.no_keep:
+            raise self._wrong(where, node, f"{key.name}: keep is not possible here: {self.no_keep}")
+        return orphans
 
     def _crash(self, key: Key, node: Node, where: _Where) -> OnDaemonCrash:
         return self._one_of(OnDaemonCrash, "unknown way to recover", key, node, where)

@@ -24,7 +24,9 @@ _FLAGS = glob.GLOBSTAR | glob.BRACE | glob.DOTMATCH | glob.FORCEUNIX
 _MAGIC = re.compile(r"[*?\[{\\]")
 
 
-def load_definitions(pattern: str, base: Path, lacking: Callable[[], Mapping[str, str]] = dict) -> Definitions:
+def load_definitions(
+    pattern: str, base: Path, lacking: Callable[[], Mapping[str, str]] = dict, *, no_keep: str = ""
+) -> Definitions:
     """Return the pipelines of all files below `base` that match `pattern`; no file is fine. Blocks on the disk.
 
     `*` stands for any text without a slash, `**` for any number of folders, `{a,b}` for either, hidden ones included as
@@ -34,6 +36,7 @@ def load_definitions(pattern: str, base: Path, lacking: Callable[[], Mapping[str
     Args:
         lacking: returns the limits that cannot be enforced where the pipelines are to run, and why; asked only if there
             are limits.
+        no_keep: why nothing can outlive its task where the pipelines are to run; empty: it can.
 
     Raises:
         InvalidDefinition: with every problem of every file, those of reading included.
@@ -53,7 +56,7 @@ def load_definitions(pattern: str, base: Path, lacking: Callable[[], Mapping[str
         problems.append(Problem(os.fspath(base), 0, 0, "", f"the directory cannot be read: {exc.strerror or exc}"))
     except (PatternLimitException, ValueError) as exc:
         problems.append(Problem(pattern, 0, 0, "", f"the pattern for definition files cannot be used: {exc}"))
-    definitions, more = check_files(texts, lacking)
+    definitions, more = check_files(texts, lacking, no_keep=no_keep)
     if problems or more:
         raise InvalidDefinition([*problems, *more])
     return definitions

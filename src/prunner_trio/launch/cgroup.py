@@ -210,9 +210,9 @@ class Leaves:
         """Remove the directory; whatever still lives in it is killed."""
         if self._visitor.place is None:
             _end(self.home)
+            self._visitor.close()
         else:
             log.error("control group not ended, this process could not leave it path=%s", self._visitor.place)
-        self._visitor.close()
         with contextlib.suppress(OSError):
             self._kept.rmdir()
 
