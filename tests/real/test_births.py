@@ -297,7 +297,7 @@ def test_the_status_comes_out_of_a_namespace(output: Output, command: Command, s
 def test_a_task_in_a_namespace_sees_itself_in_proc_and_inherits_no_descriptor(output: Output) -> None:
     async def scenario(launcher: PosixLauncher) -> None:
         script = "read -r pid rest </proc/self/stat; [ $pid = $$ ] && echo fits; ls -d /proc/[0-9]* | wc -l; "
-        script += "for fd in 3 4 5 6 7; do readlink /proc/$$/fd/$fd; done"
+        script += "for fd in 3 4 5 6 7; do readlink /proc/$$/fd/$fd || :; done"
         assert await outcome(launcher, Command(("sh",), "/", script), output) == 0
         fits, processes, *open_files = output.text().splitlines()
         assert (fits, int(processes) < 9) == ("fits", True)
