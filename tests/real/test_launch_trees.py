@@ -662,13 +662,21 @@ def test_a_parent_that_ends_while_we_look_does_not_hide_its_child(
 
 
 @pytest.mark.parametrize("containment", ALL)
-def test_nobody_left_means_gone_at_once_and_nothing_is_signaled(null: Null, containment: Containment) -> None:
+def test_nobody_left_means_gone_at_once_and_nothing_is_signaled(
+    null: Null, containment: Containment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(bed: Bed) -> None:
         proc = await bed.start("exit 0")
         await proc.wait()
+        sent: list[object] = []
+        if containment is not Containment.PIDNS:  # there, the first process is left to be ended
+            monkeypatch.setattr(signal, "pidfd_send_signal", lambda *words: sent.append(words))
+            monkeypatch.setattr(os, "killpg", lambda *words: sent.append(words))
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             proc.signal_tree(sig)
         await proc.wait_gone()
+        monkeypatch.undo()
+        assert sent == []
         proc.close()
 
     run(null, containment, scenario)

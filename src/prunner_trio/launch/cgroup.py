@@ -28,6 +28,9 @@ _PREFIX = "prunner."
 _numbers = count(1)
 _KEPT = "kept-by-prunner"
 _MOST_ROUNDS = 100
+_MOST_FREE = 64
+_NOBODY = b"populated 0\nfrozen 0\n"
+"""What the events of a leaf say if it is as it was made: a frozen one would hold whoever visits it."""
 _WARM = 0.01
 """Seconds for which the kernel makes no process wait that moves, after another one has moved."""
 _TRIAL = 5.0
@@ -43,7 +46,8 @@ class Leaf:
 
     path: Path
     _leaves: "Leaves"
-    _removed: bool = attrs.field(default=False, init=False)
+    _once: bool = False
+    _left: bool = attrs.field(default=False, init=False)
 
     @property
     def join_file(self) -> str:
@@ -56,7 +60,7 @@ class Leaf:
 
     def pids(self) -> list[int]:
         """Return the members that are alive, those of groups below included."""
-        if self._removed:
+        if self._left:
             return []
         found = _pids(self.path)
         try:
@@ -69,23 +73,17 @@ class Leaf:
         return found
 
     def empty(self) -> bool:
-        """Tell whether nobody is in here and nobody ever will be: in that case the cgroup is removed.
+        """Tell whether nobody is in here, or in groups below, and so nobody ever will be.
 
-        The kernel itself says so, in one step: it removes no cgroup with a living process in it.
+        The kernel itself counts whether anybody is; no process can come in from outside but by writing our files.
         """
-        if not self._removed:
-            try:
-                os.rmdir(self.path)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                return False
-            self._removed = True
-        return True
+        if not self._left:
+            self._left = _read(f"{self.path}/cgroup.events") == _NOBODY
+        return self._left
 
     def kill(self) -> None:
         """Send SIGKILL to all members at once. Not while this process could not leave: see `Visitor.place`."""
-        if not self._removed and not self._leaves.we_are_in(self):
+        if not self._left and not self._leaves.we_are_in(self):
             with contextlib.suppress(OSError):
                 write_file(self.path / "cgroup.kill", "1")
 
@@ -94,13 +92,14 @@ class Leaf:
         self._leaves.release(self)
 
     def cpu_seconds(self) -> float | None:
-        """Return the processor time of all that were ever members; None if the kernel does not say, or not any more."""
-        return None if self._removed else _cpu_seconds(self.path)
+        """Return the processor time of all that were ever members; None if others were in here before, or unknown."""
+        return _cpu_seconds(self.path) if self._once else None
 
     def remove(self) -> None:
-        """Remove the cgroup, now or, if the kernel still holds it, at a later occasion."""
-        if not self._removed:
-            self._leaves.remove(self.path)
+        """Remove the cgroup, now or, if the kernel still holds it, at a later occasion; or let another task have it."""
+        if self._left and not self._once and self._leaves.take_back(self.path):
+            return
+        self._leaves.remove(self.path)
 
 
 @attrs.define(eq=False)
@@ -114,6 +113,7 @@ class Leaves:
     home: Path
     _count: int = attrs.field(default=0, init=False)
     _stale: list[Path] = attrs.field(factory=list, init=False)
+    _free: list[Path] = attrs.field(factory=list, init=False)
     _visitor: Visitor = attrs.field(factory=Visitor, init=False)
     _visited: float = attrs.field(default=0.0, init=False)
 
@@ -159,12 +159,38 @@ class Leaves:
                 child.communicate()
             leaf.remove()
 
-    def new(self) -> Leaf:
-        """Make a cgroup. Raises ``OSError``."""
+    def new(self, *, once: bool = False) -> Leaf:
+        """Make a cgroup, or take one that a task has left as it was: to make and remove one costs more than all else.
+
+        Args:
+            once: for one task alone, because it has limits or counts something.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        while self._free and not once:
+            path = self._free.pop()
+            if _read(f"{path}/cgroup.events") == _NOBODY:
+                return Leaf(path, self)
+            self.remove(path)
         self._count += 1
         path = self.home / f"task-{self._count}"
         path.mkdir()
-        return Leaf(path, self)
+        return Leaf(path, self, once)
+
+    def take_back(self, path: Path) -> bool:
+        """Keep an empty leaf for another task; False if there are enough, or its last task has changed it.
+
+        What a task could have changed in it: its type, and groups below. With controllers there is more.
+        """
+        try:
+            untouched = os.stat(path).st_nlink == 2 and _read(f"{path}/cgroup.type") == b"domain\n"
+        except OSError:
+            return False
+        if untouched and len(self._free) < _MOST_FREE and not _read(f"{path}/cgroup.controllers").strip():
+            self._free.append(path)
+            return True
+        return False
 
     @property
     def slow(self) -> bool:

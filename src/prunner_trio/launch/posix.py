@@ -206,7 +206,9 @@ class PosixLauncher:
         with contextlib.ExitStack() as undo:
             enclosures = self._means_for(command)
             leaves = enclosures.leaves if enclosures is not None and enclosures.needs_leaf(command.limits) else None
-            leaf = leaves.new() if (leaves := self._leaves or leaves) is not None else None
+            leaf = None
+            if (leaves := self._leaves or leaves) is not None:
+                leaf = leaves.new(once=enclosures is not None)
             if leaf is not None:
                 undo.callback(_undo_leaf, leaf)
             enclosure = enclosures.new(command.limits, leaf) if enclosures is not None else None
@@ -259,14 +261,13 @@ class PosixLauncher:
                 # Some programs cannot use descriptors beyond 1023, or try to close all that there may be.
                 with contextlib.suppress(OSError):
                     resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._limits)
-            counts = enclosure is not None
             # Reaping is for `Tree.close`; a returncode keeps `Popen` itself away from the pid.
             child.returncode = 0
             undo.pop_all()
         if control is not None:
-            tree: Tree = NamespaceTree(child.pid, pidfd, own, self._trees, leaf, counts, control)
+            tree: Tree = NamespaceTree(child.pid, pidfd, own, self._trees, leaf, control)
         else:
-            tree = Tree(child.pid, pidfd, own, self._trees, leaf, counts)
+            tree = Tree(child.pid, pidfd, own, self._trees, leaf)
         self._trees.add(tree)
         return PosixProc(tree, script, enclosure)
 

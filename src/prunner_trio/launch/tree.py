@@ -4,8 +4,8 @@ A tree is found from its leader downwards. What lost its parent is found again b
 every process of the tree inherits as a resource limit (see `tags`), by the mark that it inherits in its environment, or
 because it was seen below the leader before. If this process is a child subreaper (see `open_launcher`), such orphans
 become our children, and one read of a small file tells that there are none. If it is not, the whole of /proc has to be
-searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list, and that it is empty is seen
-from the fact that the leaf can be removed.
+searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list, and says whether anybody is in
+it.
 """
 
 import contextlib
@@ -170,8 +170,6 @@ class Tree:
             process group, belongs to nobody else while we may signal it.
         mark: what names this tree in `MARK`.
         tag: see `tags`.
-
-    `_counts` says that the leaf has counted something that is read at the end, so that it has to stay until then.
     """
 
     leader: int
@@ -179,7 +177,6 @@ class Tree:
     mark: str
     _trees: Trees
     _leaf: Leaf | None
-    _counts: bool
     tag: int = attrs.field(init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _empty: bool = attrs.field(default=False, init=False)
@@ -311,7 +308,7 @@ class Tree:
         roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
         if self._leaf is not None:
             # A root's program can leave its cgroup, and is known by the other signs then.
-            if self._ended and not self._counts and self._leaf.empty():
+            if self._ended and self._leaf.empty():
                 self._empty = not roots
                 return roots
             others = self._leaf.pids()
@@ -325,8 +322,11 @@ class Tree:
 
     def _kill(self) -> None:
         self._last = signal.SIGKILL
+        members = self.members()
+        if not members and self._ended:
+            return
         if not self._told:  # the dead have no names
-            for process in self.members():
+            for process in members:
                 self._note(process)
         if self._leaf is not None:
             self._leaf.kill()
