@@ -4,8 +4,8 @@ A tree is found from its leader downwards. What lost its parent is found again b
 every process of the tree inherits as a resource limit (see `tags`), by the mark that it inherits in its environment, or
 because it was seen below the leader before. If this process is a child subreaper (see `open_launcher`), such orphans
 become our children, and one read of a small file tells that there are none. If it is not, the whole of /proc has to be
-searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list, and says whether anybody is in
-it.
+searched, for the group and the tag. With a cgroup leaf, the kernel itself keeps the list, and says whether anybody
+is in it.
 """
 
 import contextlib
