@@ -282,7 +282,7 @@ assert enable_controllers(group, [controller]) == {controller}
 def test_version_2_gets_its_settings_in_the_group_of_the_task(tmp_path: Path) -> None:
     leaves = Leaves(tmp_path)
     enclosures = Enclosures({}, leaves, False, frozenset({"memory", "cpu", "processes"}), {})
-    leaf = leaves.new()
+    leaf = leaves.new(once=True)
     for file in ("memory.max", "memory.swap.max", "cpu.max", "pids.max"):
         (leaf.path / file).touch()
     (leaf.path / "memory.events").write_text("low 0\noom 3\noom_kill 1\n")
