@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import jwt
 
-__all__ = ["Daemon", "NoAnswer", "Seen", "boot_time", "free_port", "living", "wait_for"]
+__all__ = ["PROGRAM", "Daemon", "NoAnswer", "Seen", "boot_time", "free_port", "living", "wait_for"]
 
 PROGRAM = Path(sys.executable).with_name("prunner-trio")
 SECRET = "a-secret-of-the-storm-0123456789"
@@ -112,13 +112,15 @@ class Daemon:
     """A daemon in a directory of its own, with one port for all its lives.
 
     Attributes:
+        words: more flags.
+        program: what is started in the place of the installed command.
         lives: how often it was started.
     """
 
     folder: Path
     mark: str
     words: tuple[str, ...] = ()
-    before: tuple[str, ...] = ()
+    program: tuple[str, ...] = (str(PROGRAM),)
     variables: dict[str, str] = attrs.Factory(dict)
     port: int = attrs.field(factory=free_port)
     lives: int = 0
@@ -139,7 +141,7 @@ class Daemon:
         address = f"127.0.0.1:{self.port}"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [*self.before, str(PROGRAM), "--address", address, "--jwt-secret", SECRET, *self.words],
+                [*self.program, "--address", address, "--jwt-secret", SECRET, *self.words],
                 cwd=self.folder,
                 env=kept | {MARK: self.mark} | self.variables,
                 stdin=subprocess.DEVNULL,
@@ -192,13 +194,13 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: object = None, timeout: float = PATIENCE) -> tuple[int, Any]:
         """Return status and body of an answer.
 
         Raises:
             NoAnswer: none came.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             text = None if body is None else json.dumps(body)
             token = jwt.encode({"sub": "storm"}, SECRET)
@@ -215,6 +217,31 @@ class Daemon:
         status, body = self.ask("GET", "/pipelines/jobs")
         assert status == 200, body
         return {job["id"]: job for job in body["jobs"]}
+
+    def schedule(self, pipeline: str) -> str:
+        """Schedule a job that has to be accepted; return its id."""
+        status, body = self.ask("POST", "/pipelines/schedule", {"pipeline": pipeline})
+        assert status == 202, body
+        return str(body["jobId"])
+
+    def detail(self, job: str) -> dict[str, Any]:
+        """Return a job that has to be known."""
+        status, body = self.ask("GET", f"/job/detail?id={job}")
+        assert status == 200, body
+        return dict(body)
+
+    def output(self, job: str, task: str = "t") -> str:
+        """Return what a task has written to its stdout."""
+        return str(self.ask("GET", f"/job/logs?id={job}&task={task}")[1]["stdout"])
+
+    def end(self, job: str) -> dict[str, Any]:
+        """Wait for the end of a job."""
+
+        def over() -> dict[str, Any] | None:
+            found = self.detail(job)
+            return found if found["completed"] or found["canceled"] else None
+
+        return dict(wait_for(over, "the end of a job"))
 
     def copy_data(self, target: Path) -> None:
         """Copy the data directory as it is in one moment, as a power cut would leave it."""

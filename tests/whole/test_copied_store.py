@@ -56,10 +56,8 @@ def daemons(tmp_path: Path) -> Iterator[list[Daemon]]:
 
 
 def begin(daemon: Daemon, pipeline: str) -> str:
-    status, body = daemon.ask("POST", "/pipelines/schedule", {"pipeline": pipeline})
-    assert status == 202
-    job = str(body["jobId"])
-    wait_for(lambda: daemon.ask("GET", f"/job/logs?id={job}&task=t")[1]["stdout"] == "begun\n", "the task to begin")
+    job = daemon.schedule(pipeline)
+    wait_for(lambda: daemon.output(job) == "begun\n", "the task to begin")
     return job
 
 
