@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,11 +18,19 @@ from tests.storm.machine import PROGRAM, Daemon, NoAnswer, living, wait_for
 pytestmark = pytest.mark.whole
 
 DEFINITIONS = {
-    "quick": {"concurrency": 20, "tasks": {"t": {"script": ["echo quick; exit 0"]}}},
+    "quick": {"concurrency": 20, "retention_count": 8, "tasks": {"t": {"script": ["echo quick; exit 0"]}}},
     "hold": {"concurrency": 5, "tasks": {"t": {"script": ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}},
     "wide": {"tasks": {f"t{number}": {"script": ["sleep 0.1; exit 0"]} for number in range(300)}},
 }
 SOME_USER = 54321
+BECOME = ("setpriv", f"--reuid={SOME_USER}", f"--regid={SOME_USER}", "--clear-groups")
+FORGETFUL = """
+import trio._core._thread_cache as cache
+cache.IDLE_TIMEOUT = 0.01
+from prunner_trio.cli import entry
+entry()
+"""
+"""A daemon that gives a thread back as soon as it has nothing to do, as the real one does after 10 s."""
 
 
 @pytest.fixture
@@ -89,20 +98,23 @@ def test_descriptors_that_are_taken_away_from_a_daemon_at_work_lose_nothing(daem
 @pytest.fixture
 def of_another_user(daemon: Daemon) -> Iterator[Daemon]:
     """The daemon as a user of whom there are no other processes, and whose number of them is limited: root's is not."""
-    become = ("setpriv", f"--reuid={SOME_USER}", f"--regid={SOME_USER}", "--clear-groups", str(PROGRAM))
-    if os.geteuid() != 0 or subprocess.run([*become, "--version"], capture_output=True).returncode != 0:
+    if os.geteuid() != 0 or subprocess.run([*BECOME, str(PROGRAM), "--version"], capture_output=True).returncode != 0:
         pytest.skip("takes root, and a program that other users can run")
     with tempfile.TemporaryDirectory() as name:  # that of pytest is closed to others
         shutil.copy(daemon.folder / "pipelines.yml", name)
         os.chmod(name, 0o777)
-        daemon.folder, daemon.program = Path(name), become
+        daemon.folder, daemon.program = Path(name), (*BECOME, sys.executable, "-c", FORGETFUL)
         yield daemon
         daemon.close()
 
 
 def limit_processes(daemon: Daemon, number: str) -> None:
     """Set the soft limit of a daemon that runs already, as its own user may."""
-    subprocess.run([*daemon.program[:-1], "prlimit", f"--pid={daemon.pid}", f"--nproc={number}:"], check=True)
+    subprocess.run([*BECOME, "prlimit", f"--pid={daemon.pid}", f"--nproc={number}:"], check=True)
+
+
+def threads(daemon: Daemon) -> int:
+    return len(os.listdir(f"/proc/{daemon.pid}/task"))
 
 
 def test_a_process_that_cannot_be_started_is_an_error_of_its_task_alone(of_another_user: Daemon) -> None:
@@ -112,9 +124,11 @@ def test_a_process_that_cannot_be_started_is_an_error_of_its_task_alone(of_anoth
     wait_for(lambda: daemon.output(held) == "begun\n", "the task to begin")
     limit_processes(daemon, "1")
     descriptors = len(os.listdir(f"/proc/{daemon.pid}/fd"))
-    failed = [daemon.end(daemon.schedule("quick")) for _ in range(5)]
+    wait_for(lambda: threads(daemon) == 2, "the end of threads without work")  # beside the loop, the store's own stays
+    failed = [daemon.end(daemon.schedule("quick")) for _ in range(10)]
     assert {job["tasks"][0]["error"] for job in failed} == {"cannot start bash: Resource temporarily unavailable"}
     assert len(os.listdir(f"/proc/{daemon.pid}/fd")) <= descriptors + 2  # a connection that is just being closed
+    assert daemon.output(held) == "begun\n"
     assert not daemon.detail(held)["completed"]
     limit_processes(daemon, "unlimited" if hard == resource.RLIM_INFINITY else str(hard))
     assert not daemon.end(daemon.schedule("quick"))["errored"]

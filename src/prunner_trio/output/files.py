@@ -21,6 +21,7 @@ import trio
 
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
+from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId
 from prunner_trio.output.cut import Cut
 from prunner_trio.output.limited import CutStream, LimitedTaskOutput, Pipe
@@ -125,7 +126,8 @@ class FileOutputStore:
             await trio.lowlevel.checkpoint()
             return b""
         path = _path(folder, task, stream)
-        return await trio.to_thread.run_sync(_read, path, offset, length, abandon_on_cancel=True, limiter=self._limiter)
+        work = partial(_read, path, offset, length)
+        return await in_thread(work, abandon_on_cancel=True, limiter=self._limiter)
 
     async def size(self, job_id: JobId, task: str, stream: Stream) -> int:
         """Return the size of a file in bytes; 0 if there is no such file."""
@@ -142,14 +144,14 @@ class FileOutputStore:
         if folder is None:
             await trio.lowlevel.checkpoint()
         else:
-            await trio.to_thread.run_sync(_set_aside, folder, attempt, limiter=self._limiter)
+            await in_thread(partial(_set_aside, folder, attempt), limiter=self._limiter)
 
     async def remove(self, job_ids: Sequence[JobId]) -> None:
         """Delete the directories of these jobs, some at a time. Problems are logged, the others are still deleted."""
         folders = [folder for job_id in job_ids if (folder := self._folder(job_id)) is not None]
         await trio.lowlevel.checkpoint()
         for start in range(0, len(folders), _AT_ONCE):
-            await trio.to_thread.run_sync(_remove, folders[start : start + _AT_ONCE], limiter=self._limiter)
+            await in_thread(partial(_remove, folders[start : start + _AT_ONCE]), limiter=self._limiter)
 
     def _folder(self, job_id: str) -> str | None:
         try:

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ import trio
 
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Change, Expired, SavedJob, Ticket
+from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId, JobView
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
 from prunner_trio.storage.prunner_json import write_prunner
@@ -232,9 +234,7 @@ class SqliteJournal:
         if self._closed:
             raise StoreError(f"the store {self._store.path} is closed")
         try:
-            return await trio.to_thread.run_sync(
-                question, self._store.reader, limiter=self._reads, abandon_on_cancel=True
-            )
+            return await in_thread(partial(question, self._store.reader), limiter=self._reads, abandon_on_cancel=True)
         except StoreError as exc:
             if is_corrupt(exc.__cause__):
                 self._writer.refuse_new_jobs(str(exc))
