@@ -23,7 +23,7 @@ __all__ = ["PROGRAM", "Daemon", "NoAnswer", "Seen", "boot_time", "free_port", "l
 
 PROGRAM = Path(sys.executable).with_name("prunner-trio")
 SECRET = "a-secret-of-the-storm-0123456789"
-PATIENCE = 60.0
+PATIENCE = 120.0
 MARK = "STORM_MARK"
 TICKS = os.sysconf("SC_CLK_TCK")
 

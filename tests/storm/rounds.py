@@ -26,7 +26,7 @@ __all__ = ["Figures", "Storm"]
 WAYS = ("serving", "serving", "starting", "starting twice", "just ready", "frozen", "SIGTERM", "SIGINT", "copy")
 ROUNDS_PER_STORE = 10
 _LONGEST_START = 1.5
-_SETTLED = 60.0
+_SETTLED = 180.0
 _TAIL = "7"
 """Tells the processes of a copy from those of the original."""
 
