@@ -18,7 +18,8 @@ from tests.storm.machine import PROGRAM, Daemon, NoAnswer, living, wait_for
 pytestmark = pytest.mark.whole
 
 DEFINITIONS = {
-    "quick": {"concurrency": 20, "retention_count": 8, "tasks": {"t": {"script": ["echo quick; exit 0"]}}},
+    "quick": {"concurrency": 20, "tasks": {"t": {"script": ["echo quick; exit 0"]}}},
+    "forget": {"retention_count": 1, "tasks": {"t": {"script": ["echo quick; exit 0"]}}},
     "hold": {"concurrency": 5, "tasks": {"t": {"script": ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}}},
     "wide": {"tasks": {f"t{number}": {"script": ["sleep 0.1; exit 0"]} for number in range(300)}},
 }
@@ -125,7 +126,7 @@ def test_a_process_that_cannot_be_started_is_an_error_of_its_task_alone(of_anoth
     limit_processes(daemon, "1")
     descriptors = len(os.listdir(f"/proc/{daemon.pid}/fd"))
     wait_for(lambda: threads(daemon) == 2, "the end of threads without work")  # beside the loop, the store's own stays
-    failed = [daemon.end(daemon.schedule("quick")) for _ in range(10)]
+    failed = [daemon.end(daemon.schedule("forget")) for _ in range(3)]
     assert {job["tasks"][0]["error"] for job in failed} == {"cannot start bash: Resource temporarily unavailable"}
     assert len(os.listdir(f"/proc/{daemon.pid}/fd")) <= descriptors + 2  # a connection that is just being closed
     assert daemon.output(held) == "begun\n"
