@@ -262,8 +262,9 @@ class Storm:
     def _logs(self, evidence: list[Line]) -> None:
         """What a task has written before it was stopped is in its log, in order and without gaps."""
         written: dict[str, int] = {}
+        runs = Counter(line.number for line in evidence if line.what == "begin")
         for line in evidence:
-            if line.what == "line":
+            if line.what == "line" and runs[line.number] == 1:  # who began again unknown to the disk goes on in its log
                 written[line.number] = int(line.rest)
         for number, last in written.items():
             status, body = self.daemon.ask("GET", f"/job/logs?id={self.ledger.entries[number].id}&task=a")
