@@ -42,7 +42,7 @@ async def keep_last_good(journal: _Saving, interval: float = INTERVAL) -> None:
             await trio.to_thread.run_sync(_copy, journal.path)
         except StoreError as exc:
             log.error("%s; restart the daemon: it goes on with what can be read and keeps the file", exc)
-        except OSError as exc:
+        except (OSError, RuntimeError) as exc:  # RuntimeError: the machine has no thread left
             log.warning("the last good copy of the store could not be made: %s", exc)
         await trio.sleep(interval)
         await journal.changed()
