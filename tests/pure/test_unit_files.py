@@ -133,3 +133,13 @@ def test_the_socket_listens_where_the_daemon_would(address: str, stream: str) ->
 def test_an_address_that_systemd_cannot_use_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=re.escape(address.rpartition(":")[0] or address)):
         socket_unit(Installation(program="/opt/p", path="/srv", address=address))
+
+
+def test_with_handover_a_restart_hands_over_and_systemd_leaves_tasks_alone() -> None:
+    text = service_unit(Installation(program="/opt/p/bin/prunner-trio", path="/srv/app", flags={"handover": None}))
+    assert "--handover" in unquoted(value(text, "ExecStart"))
+    assert value(text, "KillMode") == "process"
+    assert value(text, "RestartKillSignal") == "SIGUSR2"
+    assert value(text, "DelegateSubgroup") == "main-of-prunner"
+    assert value(service_unit(HERE), "KillMode") == "mixed"
+    assert "SIGUSR2" not in service_unit(HERE)

@@ -5,11 +5,19 @@ model of its own and shares no decision with the engine.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from prunner_trio.definition.pipeline import ON_ERROR, Definitions, Orphans, PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.definition.pipeline import (
+    ON_ERROR,
+    Definitions,
+    OnDaemonCrash,
+    Orphans,
+    PipelineDef,
+    QueueStrategy,
+    TaskDef,
+)
 from prunner_trio.errors import PrunnerError, QueueDisabled, QueueFull
 from prunner_trio.execution import Job, Runner, StopLevel
 from prunner_trio.execution.seams import Change, JobAdded, JobsRemoved
@@ -73,6 +81,12 @@ INVARIANTS = {
     "more than `retention_count`.",
     "who waits is told": "When a runner has ended, everybody who waited for a job or for an answer is told.",
     "subscribers see no gaps": "What a subscriber receives has no gaps; one that lags is cut off, not fed with holes.",
+    "a handover stops nothing": "What a runner lets go when it hands over gets no signal from it, and no event says "
+    "that it has ended; the next runner goes on with it.",
+    "the end of an adopted task is its process's": "A task that goes on under another runner is done exactly if its "
+    "process ended with 0, whenever that was; an end that nobody knows is never guessed.",
+    "what goes on is not begun again": "A task whose processes are there, or have been, is not launched again by the "
+    "next runner.",
     "everything ends": "In the end every job has ended: nothing hangs, nothing is forgotten, nothing keeps a slot.",
     "no defects": "No exception escapes the engine, and no job ends for an internal error.",
 }
@@ -104,6 +118,12 @@ class Known:
         firm: its end, once that is a promise.
         stopped: when somebody asked it to stop, or when it had to.
         begun: the disk knows that it has started.
+        existed: the tasks that had processes, in any life.
+        adopted: the tasks of which this runner has found something.
+        brought_down: it is being stopped because its last runner is gone.
+        handed_over: it was left to the next runner.
+        touched: the tasks that got signals in this life.
+        untouched: those that had got none when they were let go.
     """
 
     nth: int
@@ -135,6 +155,12 @@ class Known:
     procs: dict[str, FakeProc] = attrs.field(factory=dict)
     statuses: dict[str, int] = attrs.field(factory=dict)
     survivors: set[str] = attrs.field(factory=set)
+    existed: set[str] = attrs.field(factory=set)
+    adopted: set[str] = attrs.field(factory=set)
+    brought_down: bool = False
+    handed_over: bool = False
+    touched: set[str] = attrs.field(factory=set)
+    untouched: set[str] = attrs.field(factory=set)
 
     @property
     def pipeline(self) -> str:
@@ -164,6 +190,29 @@ class Known:
         self.tasks = {task.name: State.WAITING for task in self.definition.tasks}
         self.task_started, self.launched, self.procs, self.statuses = {}, set(), {}, {}
         self.survivors = set()
+        self.existed, self.adopted, self.brought_down, self.handed_over = set(), set(), False, False
+
+    def take_up(self, view: JobView, left: Mapping[str, FakeProc], now: float) -> None:
+        """Be as the disk has it, with what is left of the tasks."""
+        lost = {task.name for task in view.tasks if task.state is State.WAITING and task.name not in left}
+        self.existed -= lost  # a start that the disk has lost in a power cut, with all that came of it
+        self.state, self.granted, self.evictor = view.state, None, None
+        self.listed = view.state is State.WAITING and not left
+        self.tasks = {task.name: task.state for task in view.tasks}
+        self.started = view.started - EPOCH if view.started is not None else None
+        self.task_started = {
+            task.name: task.started - EPOCH if task.started is not None else now
+            for task in view.tasks
+            if task.name in left or task.started is not None
+        }
+        self.task_started.update({task: now for task in left if task not in self.task_started})
+        self.launched, self.procs, self.survivors, self.touched = set(), dict(left), set(), set()
+        self.adopted, self.told = set(left), True
+        self.ended = self.stopped = None
+        failed = any(task.failed and task.name != ON_ERROR for task in view.tasks)
+        self.failed_at = now if failed else None
+        self.canceled = view.stop is not None and view.stop.reason in (StopReason.USER, StopReason.SHUTDOWN)
+        self.stopped = now if self.canceled else None
 
 
 class Watch:
@@ -188,6 +237,8 @@ class Watch:
         self._level = StopLevel.SERVE
         self._level_at = 0.0
         self._forced = False
+        self._handing_over = False
+        self._life_at = 0.0
         self._room: float = math.inf
         self._canceling: JobId | None = None
         self._added: JobAdded | None = None
@@ -205,16 +256,23 @@ class Watch:
     # ----------------------------------------------------------------------------------------------------- lives
 
     def life_begins(
-        self, runner: Runner, definitions: Definitions, kept: Iterable[JobView], most_tasks: int | None
+        self,
+        runner: Runner,
+        definitions: Definitions,
+        kept: Iterable[JobView],
+        most_tasks: int | None,
+        left: Mapping[JobId, Mapping[str, FakeProc]],
     ) -> None:
         """A runner has taken up what the last one left: compare with what is on the disk.
 
         Args:
             kept: what the disk had before the runner began.
+            left: what was left of the tasks of its jobs.
         """
-        now = self._clock()
+        now = self._life_at = self._clock()
         self._room = math.inf if most_tasks is None else most_tasks
         self._runner, self._level, self._forced, self.seq = runner, StopLevel.SERVE, False, 0
+        self._handing_over = False
         self._definitions, self._lately, self._later = definitions, [(now, definitions)], []
         self._live = {}
         self._concurrency = {}
@@ -232,22 +290,48 @@ class Watch:
             if view.state.final:
                 self._must_stay(known, view)
                 self.expect(job_id not in live, "the final state stays", f"{known.name} has ended and lives again")
-            elif view.state is State.RUNNING:
-                self.expect(
-                    self._on_disk[job_id] is State.CANCELED and job_id not in live,
-                    "a restart takes up what was left",
-                    f"{known.name} was running in the last life and is {self._on_disk[job_id]} now",
-                )
+            elif view.state is State.RUNNING or job_id in left:
+                self._was_running(known, view, live.get(job_id), left.get(job_id, {}), now)
             else:
                 self._waits_again(known, view, live.get(job_id), now)
-        waiting = [view.id for view in before.values() if view.state is State.WAITING]
+        waiting = [view.id for view in before.values() if view.state is State.WAITING and view.id not in left]
         self.expect(
-            list(live) == sorted(waiting, key=lambda job_id: before[job_id].number),
+            [job_id for job_id in live if job_id in waiting] == sorted(waiting, key=lambda id: before[id].number),
             "a restart takes up what was left",
             "the wait list is not what was on the disk, in its order",
         )
         for pipeline in definitions:
-            self._concurrency[pipeline.name] = [(now, pipeline.concurrency)]
+            adopted = sum(known.pipeline == pipeline.name and not known.listed for known in self._live.values())
+            self._concurrency[pipeline.name] = [(-1.0, adopted), (now, pipeline.concurrency)]
+
+    def _was_running(
+        self, known: Known, view: JobView, live: JobView | None, left: Mapping[str, FakeProc], now: float
+    ) -> None:
+        meant = known.definition.on_daemon_crash is OnDaemonCrash.ADOPT or view.handed_over
+        own = view.stop is None or view.stop.reason in (StopReason.FAIL_FAST, StopReason.TIMEOUT)
+        lost = any(task.state is State.RUNNING and task.name not in left for task in view.tasks)
+        goes_on = meant and own and not lost
+        self.expect(
+            not known.handed_over or goes_on,
+            "a handover stops nothing",
+            f"{known.name} was handed over, and does not go on: {view}",
+        )
+        if live is None:
+            self.expect(
+                not goes_on and not left and self._on_disk[known.id] is State.CANCELED,
+                "a restart takes up what was left",
+                f"{known.name} was running in the last life and is {self._on_disk[known.id]} now",
+            )
+            return
+        self.expect(
+            goes_on or left, "a restart takes up what was left", f"{known.name} lives, and nothing is left of it"
+        )
+        known.take_up(view, left, now)
+        known.brought_down, known.handed_over = not goes_on, False
+        if known.brought_down:
+            known.stopped = now
+        self._live[known.id] = known
+        self._concurrency.setdefault(known.pipeline, [(now, known.definition.concurrency)])
 
     def _waits_again(self, known: Known, view: JobView, live: JobView | None, now: float) -> None:
         self.expect(
@@ -275,7 +359,9 @@ class Watch:
             self.quiet()
             for known in self._live.values():
                 self.expect(
-                    known.state is not State.RUNNING,
+                    known.state is not State.RUNNING
+                    or known.handed_over
+                    or (self._handing_over and all(state.final for state in known.tasks.values())),
                     "everything ends",
                     f"{known.name} is running, and its runner is gone",
                 )
@@ -541,11 +627,21 @@ class Watch:
             f"{who} goes from {before} to {event.state}",
         )
         self.expect(
-            event.task != ON_ERROR or event.state is not State.RUNNING or known.failed_at is not None,
+            not known.handed_over or not event.state.final or event.task not in known.untouched,
+            "a handover stops nothing",
+            f"{who} is said to be {event.state} after it was let go",
+        )
+        self.expect(
+            event.task != ON_ERROR
+            or event.state is not State.RUNNING
+            or known.failed_at is not None
+            or event.task in known.adopted,
             "the outcome is true",
             f"{who} runs, and nothing has failed",
         )
         known.tasks[event.task] = event.state
+        if event.state is State.RUNNING and event.task in known.adopted:
+            return
         if event.state is State.RUNNING:
             known.task_started[event.task] = self._clock()
             self._may_start(known, event.task)
@@ -560,7 +656,9 @@ class Watch:
         )
         if event.state is State.DONE:
             self.expect(
-                known.statuses.get(event.task) == 0, "the outcome is true", f"{who} is done, and never ended with 0"
+                known.statuses.get(event.task) == 0,
+                "the end of an adopted task is its process's" if event.task in known.adopted else "the outcome is true",
+                f"{who} is done, and never ended with 0",
             )
         if event.state is State.ERROR:
             self.expect(
@@ -583,7 +681,9 @@ class Watch:
             f"{known.name} goes from {known.state} to {event.state} ({event.reason})",
         )
         before, known.state = known.state, event.state
-        if event.state is State.RUNNING:
+        if event.state is State.RUNNING and known.adopted:
+            known.started = now
+        elif event.state is State.RUNNING:
             self._job_starts(known, now)
         else:
             self._job_ends(known, event, before)
@@ -682,8 +782,8 @@ class Watch:
             StopReason.REPLACED: known.evictor is not None and known.evictor.id in self._on_disk,
             StopReason.REFUSED: True,
             StopReason.NOT_SAVED: known.id not in self._on_disk,
-            StopReason.SHUTDOWN: ended,
-            StopReason.INTERRUPTED: False,
+            StopReason.SHUTDOWN: ended or known.brought_down,
+            StopReason.INTERRUPTED: known.brought_down or self._handing_over,
         }
         self.expect(reason is not StopReason.INTERNAL, "no defects", f"{known.name} ended with an internal error")
         if reason is StopReason.REPLACED:
@@ -702,6 +802,9 @@ class Watch:
         self.expect(known.id in self._on_disk, "saved before started", f"{who} starts, its job is not on the disk")
         self.expect(known.state is State.RUNNING, "events tell the story", f"{who} starts, its job is {known.state}")
         self.expect(task not in known.launched, "launched once", f"{who} is launched again")
+        self.expect(
+            task not in known.existed, "what goes on is not begun again", f"{who} is launched again by another runner"
+        )
         known.launched.add(task)
         self._may_start(known, task)
 
@@ -727,6 +830,7 @@ class Watch:
     def launched(self, known: Known, task: str, proc: FakeProc) -> None:
         """There are processes now."""
         known.procs[task] = proc
+        known.existed.add(task)
         active = {other.id for other in self._live.values() if other.pipeline == known.pipeline and other.procs}
         most = self._most_slots(known.pipeline, min(known.submitted, self._clock()))
         allowed = max(most, self._most_slots(known.pipeline, min(self.jobs[job].submitted for job in active)))
@@ -735,6 +839,30 @@ class Watch:
     def exited(self, known: Known, task: str, status: int) -> None:
         """The engine was told how the leader ended."""
         known.statuses[task] = status
+
+    def signaled(self, known: Known, task: str) -> None:
+        """Processes get a signal."""
+        self.expect(
+            not known.handed_over or task not in known.untouched,
+            "a handover stops nothing",
+            f"{known.name}/{task} gets a signal after it was let go",
+        )
+        known.touched.add(task)
+
+    def handed_over(self) -> None:
+        """The runner has let all go."""
+        self._handing_over = True
+        for known in self._live.values():
+            whole = all(proc.outlives for proc in known.procs.values())
+            whole = whole and not all(state.final for state in known.tasks.values())  # else it is ending
+            if known.state is State.RUNNING and not known.canceled and not known.brought_down and whole:
+                known.handed_over = True
+                known.untouched = {task for task, proc in known.procs.items() if task not in known.touched}
+
+    def passed_on(self, known: Known, task: str) -> None:
+        """The engine leaves processes to the next runner."""
+        known.procs.pop(task, None)
+        self.expect(known.handed_over, "a handover stops nothing", f"{known.name}/{task} is left to nobody")
 
     def closed(self, known: Known, task: str, *, alive: bool, immortal: bool, let_go: bool) -> None:
         """The engine gives up the processes of a task."""
@@ -865,13 +993,16 @@ class Watch:
                 known.listed, known.granted = False, now
 
     def _tasks_running(self) -> int:
-        return sum(list(known.tasks.values()).count(State.RUNNING) for known in self._live.values())
+        """Count the tasks that take up room: what is only being brought down takes none."""
+        live = [known for known in self._live.values() if not known.brought_down]
+        return sum(list(known.tasks.values()).count(State.RUNNING) for known in live)
 
     def _ready_tasks_run(self) -> None:
         if self._tasks_running() >= self._room:
             return
         for known in self._live.values():
             stopped = known.canceled or known.failed_at is not None or self._forced
+            stopped = stopped or known.brought_down or known.handed_over
             if known.state is State.RUNNING and not stopped:
                 for task in known.definition.tasks:
                     ready = all(self._passed(known, need) for need in task.depends_on)
@@ -911,7 +1042,7 @@ class Watch:
             for what, since, after in limits:
                 if since is not None and after is not None:
                     self.expect(
-                        now <= since + after + patience,
+                        now <= max(since + after, self._life_at) + patience,
                         "stops take bounded time",
                         f"{known.name}/{task} has processes {now - since - after:g} s after {what}",
                     )

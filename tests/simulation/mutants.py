@@ -13,7 +13,8 @@ import trio
 from tests.simulation.invariants import Violation
 from tests.simulation.world import play_seed
 
-from prunner_trio.execution import bus, housekeeping, leaving, recovery, runner
+from prunner_trio.definition.pipeline import OnDaemonCrash
+from prunner_trio.execution import bus, housekeeping, job, leaving, recovery, runner
 from prunner_trio.execution.job import JobRun, TaskRun
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged
@@ -433,4 +434,98 @@ def _holes() -> Iterator[None]:
                 continue
 
     with mock.patch.object(bus.Bus, "publish", broken):
+        yield
+
+
+# ------------------------------------------------------------------------------------------- under another runner
+
+
+@_mutant("a handover stops what it lets go")
+def _stopping_handover() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        async def broken(proc: Any, output: Any, **about: Any) -> int:
+            return int(await original(proc, output, **{**about, "handed_over": lambda: False}))
+
+        return broken
+
+    with _replace(job, "see_off", make):
+        yield
+
+
+@_mutant("a handover is not written down")
+def _unmarked() -> Iterator[None]:
+    def broken(self: JobRun) -> None:
+        if self.state is State.RUNNING:
+            self.left = True
+            self._scope.cancel()
+
+    with mock.patch.object(JobRun, "mark_handed_over"), mock.patch.object(JobRun, "let_go", broken):
+        yield
+
+
+@_mutant("an adopted task is launched again")
+def _launched_again() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: Runner, saved: Any, remains: Any) -> None:
+            tasks = tuple(
+                attrs.evolve(task, state=State.WAITING, started=None) if task.state is State.RUNNING else task
+                for task in saved.job.tasks
+            )
+            original(self, attrs.evolve(saved, job=attrs.evolve(saved.job, tasks=tasks)), {})
+
+        return broken
+
+    with _replace(Runner, "go_on", make):
+        yield
+
+
+@_mutant("an end that nobody knows counts as a success")
+def _guessed_end() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        async def broken(self: JobRun, task: TaskRun, proc: Any) -> int:
+            await original(self, task, proc)
+            return 0
+
+        return broken
+
+    with _replace(JobRun, "_see_off_remains", make):
+        yield
+
+
+@_mutant("a job goes on although the end of a task is lost")
+def _lost_end() -> Iterator[None]:
+    def broken(saved: Any, left: Any) -> bool:
+        return saved.job.stop is None and saved.definition.on_daemon_crash is OnDaemonCrash.ADOPT
+
+    with mock.patch.object(recovery, "can_go_on", broken):
+        yield
+
+
+@_mutant("a job that is to be adopted is stopped")
+def _never_adopted() -> Iterator[None]:
+    with mock.patch.object(recovery, "can_go_on", return_value=False):
+        yield
+
+
+@_mutant("a job goes on that somebody has canceled")
+def _canceled_goes_on() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(saved: Any, left: Any) -> bool:
+            return bool(original(attrs.evolve(saved, job=attrs.evolve(saved.job, stop=None)), left))
+
+        return broken
+
+    with _replace(recovery, "can_go_on", make):
+        yield
+
+
+@_mutant("a failure is forgotten by the next runner")
+def _failure_forgotten() -> Iterator[None]:
+    with mock.patch.object(job, "first_failure", return_value=None):
+        yield
+
+
+@_mutant("adopted tasks take no room")
+def _no_room() -> Iterator[None]:
+    with mock.patch.object(job, "occupy"), mock.patch.object(job, "give_back"):
         yield

@@ -9,7 +9,15 @@ import random
 
 import attrs
 
-from prunner_trio.definition.pipeline import ON_ERROR, Definitions, Orphans, PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.definition.pipeline import (
+    ON_ERROR,
+    Definitions,
+    OnDaemonCrash,
+    Orphans,
+    PipelineDef,
+    QueueStrategy,
+    TaskDef,
+)
 from prunner_trio.testing import Act
 
 __all__ = ["Life", "Plan", "Step", "act", "draw_plan"]
@@ -62,10 +70,13 @@ class Life:
     Attributes:
         commit_seconds: how long every commit takes.
         crash_at: the call of the store during which the runner dies, counted from 1; None: it does not.
-        end: how it ends otherwise: `drain`, `cancel`, `kill`, `raise`, `outer cancel`, `crash`, or `cancel and crash`
-            (all jobs are canceled, and a moment later it dies).
+        end: how it ends otherwise: `drain`, `cancel`, `kill`, `raise`, `outer cancel`, `crash`, `cancel and crash`
+            (all jobs are canceled, and a moment later it dies), `hand over`, or `hand over and crash` (it dies before
+            all is let go).
         version: the definitions that it starts with.
         most_tasks: how many tasks it has room for; None: any number.
+        outlive: all tasks may outlive it, and not only those of pipelines that are adopted.
+        power_cut: if it dies, so does every process, and what was kept of their ends is lost.
     """
 
     steps: tuple[Step, ...]
@@ -74,6 +85,8 @@ class Life:
     end: str
     version: int
     most_tasks: int | None
+    outlive: bool = False
+    power_cut: bool = False
 
 
 @attrs.frozen
@@ -98,7 +111,28 @@ def draw_plan(seed: int) -> Plan:
     quiet = tuple(
         step for step in last.steps if step.verb in ("schedule", "schedule three", "cancel", "look", "reload", "follow")
     )
-    return Plan(seed, tuple(versions), (*lives, attrs.evolve(last, steps=quiet)))
+    return _with_adoption(Plan(seed, tuple(versions), (*lives, attrs.evolve(last, steps=quiet))))
+
+
+def _with_adoption(plan: Plan) -> Plan:
+    """Let some jobs outlive their runners. The chances are drawn apart, so that all else of a seed is as it was."""
+    rng = random.Random(f"{plan.seed} adoption")
+    ways = (OnDaemonCrash.CANCEL, OnDaemonCrash.CANCEL, OnDaemonCrash.ADOPT)
+    way = {name: rng.choice(ways) for name in ("p", "q")}
+    versions = [
+        Definitions.of(*(attrs.evolve(pipeline, on_daemon_crash=way[pipeline.name]) for pipeline in version))
+        for version in plan.versions
+    ]
+    lives = [
+        attrs.evolve(
+            life,
+            outlive=rng.random() < 0.5,
+            power_cut=rng.random() < 0.15,
+            end=rng.choice(("hand over", "hand over", "hand over and crash")) if rng.random() < 0.3 else life.end,
+        )
+        for life in plan.lives[:-1]
+    ]
+    return attrs.evolve(plan, versions=tuple(versions), lives=(*lives, plan.lives[-1]))
 
 
 def act(seed: int, job: int, task: str) -> Act:

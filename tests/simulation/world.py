@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import attrs
 import trio
@@ -25,7 +24,7 @@ from prunner_trio.errors import (
     StoreError,
 )
 from prunner_trio.execution import Job, Runner, StopLevel, bus, run_engine
-from prunner_trio.execution.seams import Command, TaskOutput
+from prunner_trio.execution.seams import Command, TaskOutput, Usage
 from prunner_trio.model import Event, JobId, JobView, PipelineView, State
 from prunner_trio.output.memory import MemoryOutputStore
 from prunner_trio.testing import EPOCH, Act, FakeLauncher, FakeProc, Launch
@@ -129,6 +128,8 @@ class World:
         self.submitted = 0
         self.ids = 0
         self.crashes = 0
+        self.kept: dict[str, PaperProc] = {}
+        """What may outlive its runner, by key, until its end need not be kept any more."""
         self._started = 0.0
         self._all = trio.CancelScope()
 
@@ -206,6 +207,9 @@ class Living:
             self._world.say(f"--- crash {when}")
             self._world.crashes += 1
             self._disk.dead = True
+            if self._life.power_cut:
+                self._world.say("--- the power fails")
+                self._world.kept.clear()
             self._watch.life_ends(crashed=True)
             self._scope.cancel()
 
@@ -246,13 +250,14 @@ class Living:
                 kill_timeout=KILL_TIMEOUT,
                 reap_timeout=REAP_TIMEOUT,
                 most_tasks=self._life.most_tasks,
+                outlive=self._life.outlive,
                 now=lambda: EPOCH + world.clock(),
                 new_id=self._new_id,
             ) as runner:
                 self._runner = runner
                 watching = runner.observe(self._event)
                 watching.__enter__()  # until the end of the life, which is later than that of this block
-                self._watch.life_begins(runner, definitions, kept, self._life.most_tasks)
+                self._watch.life_begins(runner, definitions, kept, self._life.most_tasks, self._launcher.found)
                 began = trio.current_time()
                 for step in self._life.steps:
                     await trio.sleep_until(began + step.at)
@@ -278,6 +283,15 @@ class Living:
                 self._watch.forced()
                 outer.cancel()
                 await trio.sleep_forever()
+            case "hand over":
+                self._clients.start_soon(self._operator)
+                await self._hand_over()
+                await runner.finished()
+            case "hand over and crash":
+                self._clients.start_soon(self._hand_over)
+                await trio.sleep(0)
+                self._crash("during the handover")
+                await trio.sleep_forever()
             case "cancel and crash":
                 for view in list(runner.live()):
                     self._cancel(self._watch.jobs[view.id])
@@ -288,6 +302,13 @@ class Living:
                 self._crash("at the end")
                 await trio.sleep_forever()
         self._watch.level_up(StopLevel.DRAIN)
+
+    async def _hand_over(self) -> None:
+        self._watch.level_up(StopLevel.DRAIN)
+        await self._runner.hand_over()
+        if self._runner.level is StopLevel.DRAIN and not self.dead:
+            self._world.say("> all is let go")
+            self._watch.handed_over()
 
     async def _let_all_end(self) -> None:
         """Wait for all jobs, canceling those that would run for ever."""
@@ -495,6 +516,7 @@ class PaperLauncher:
     def __init__(self, world: World, living: Living) -> None:
         self._world = world
         self._living = living
+        self.found: dict[JobId, dict[str, FakeProc]] = {}
         names = (*TASKS, ON_ERROR)
         self._acts: dict[str, Act] = {}
         self._inner = FakeLauncher(dict.fromkeys(names, self._act), self._signaled)
@@ -515,11 +537,26 @@ class PaperLauncher:
         proc = await self._inner.launch(command, env, output)
         self._world.say(f"{known.name}/{task} has processes")
         self._world.watch.launched(known, task, proc)
-        return PaperProc(self._world, self._living, known, task, proc)
+        paper = PaperProc(self._world, self._living, known, task, proc)
+        if command.outlives:
+            self._world.kept[command.key] = paper
+        return paper
 
-    async def remains(self, keys: Collection[str]) -> dict[str, "PaperProc"]:
+    async def remains(self, keys: Collection[str]) -> dict[str, "PaperRemains"]:
         await trio.lowlevel.checkpoint()
-        return {}
+        if self._living.dead:
+            return {}
+        self._world.kept = {key: paper for key, paper in self._world.kept.items() if key in keys}
+        left = {key: PaperRemains(self._world, self._living, paper) for key, paper in self._world.kept.items()}
+        for remains in left.values():
+            self.found.setdefault(remains.known.id, {})[remains.task] = remains.inner
+        self._world.kept.update(left)
+        return left
+
+    def forget(self, keys: Collection[str]) -> None:
+        if not self._living.dead:
+            for key in keys:
+                self._world.kept.pop(key, None)
 
 
 class PaperProc:
@@ -528,11 +565,13 @@ class PaperProc:
     def __init__(self, world: World, living: Living, known: Known, task: str, inner: FakeProc) -> None:
         self._world = world
         self._living = living
-        self._known = known
-        self._task = task
-        self._inner = inner
+        self._known = self.known = known
+        self._task = self.task = task
+        self._inner = self.inner = inner
         self._immortal = act(world.plan.seed, known.nth, task).immortal
         self._let_go = False
+        self._handed_over = False
+        self.closed = False
 
     @property
     def pid(self) -> int:
@@ -549,7 +588,16 @@ class PaperProc:
             return
         await self._inner.wait_gone()
 
+    @property
+    def outlives(self) -> bool:
+        return self._inner.outlives
+
+    def hand_over(self) -> None:
+        self._handed_over = True
+
     def signal_tree(self, sig: int) -> None:
+        if not self._living.dead and self._inner.alive:
+            self._world.watch.signaled(self._known, self._task)
         self._tell(lambda: self._inner.signal_tree(sig))
 
     def signaled(self) -> tuple[str, ...]:
@@ -559,10 +607,14 @@ class PaperProc:
         self._let_go = True
         self._tell(self._inner.let_go)
 
-    def close(self) -> Any:
+    def close(self) -> Usage:
         alive = self._inner.alive
         if self._living.dead:
-            return self._inner.close()
+            return Usage() if self.outlives else self._inner.close()
+        if self._handed_over:
+            self._world.watch.passed_on(self._known, self._task)
+            return Usage()
+        self.closed = True
         self._world.watch.closed(
             self._known, self._task, alive=alive and not self._let_go, immortal=self._immortal, let_go=self._let_go
         )
@@ -579,3 +631,33 @@ class PaperProc:
             what()
         except RuntimeError as exc:
             self._world.watch.expect(False, "trees are left alone once closed", f"{self._known.name}: {exc}")
+
+
+class PaperRemains(PaperProc):
+    """What an earlier runner has left: the tree itself, or, if that had been closed, just the record of its end."""
+
+    def __init__(self, world: World, living: Living, left: PaperProc) -> None:
+        super().__init__(world, living, left.known, left.task, left.inner)
+        self.closed = left.closed
+
+    @property
+    def ended(self) -> float | None:
+        ends = self._inner._ends
+        return EPOCH + ends - self._world._started if ends <= trio.current_time() else None
+
+    async def wait_gone(self) -> None:
+        if self.closed or not self._inner.alive:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            await super().wait_gone()
+
+    def signal_tree(self, sig: int) -> None:
+        if not self.closed:
+            super().signal_tree(sig)
+
+    def close(self) -> Usage:
+        if not self.closed:
+            return super().close()
+        if not self._living.dead:
+            self._world.watch.closed(self._known, self._task, alive=False, immortal=False, let_go=False)
+        return Usage()

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from prunner_trio.daemon.ending import SAVE_TIMEOUT, jobs_end
+from prunner_trio.daemon.ending import SAVE_TIMEOUT, hand_over, jobs_end
 from prunner_trio.daemon.signals import hear_signals
 from prunner_trio.definition import Definitions, PipelineDef, TaskDef
 from prunner_trio.errors import StoreError
@@ -129,16 +129,26 @@ async def arrive(*numbers: int) -> AsyncIterator[int]:
 
 def heard(early: list[int], later: list[int]) -> tuple[list[StopLevel], int]:
     """Let signals arrive and return the levels that were asked for, and how many reloads."""
+    levels, reloads, _ = all_heard(early, later)
+    return levels, reloads
+
+
+def all_heard(early: list[int], later: list[int]) -> tuple[list[StopLevel], int, int]:
     levels = [StopLevel.SERVE]
-    reloads = []
+    reloads, handovers = [], []
 
     async def main() -> None:
         await hear_signals(
-            early, arrive(*later), level=lambda: levels[-1], stop=levels.append, reload=lambda: reloads.append(1)
+            early,
+            arrive(*later),
+            level=lambda: levels[-1],
+            stop=levels.append,
+            reload=lambda: reloads.append(1),
+            hand_over=lambda: handovers.append(1),
         )
 
     trio.run(main)
-    return levels[1:], len(reloads)
+    return levels[1:], len(reloads), len(handovers)
 
 
 def test_signals_climb_the_ladder_in_their_order() -> None:
@@ -155,3 +165,21 @@ def test_signals_that_came_early_count() -> None:
 def test_a_reload_is_asked_for_by_two_signals_and_not_while_ending() -> None:
     asked = [signal.SIGUSR1, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1]
     assert heard([], [int(number) for number in asked]) == ([StopLevel.DRAIN], 2)
+
+
+def test_a_handover_is_a_signal_of_its_own() -> None:
+    assert all_heard([signal.SIGUSR2], [signal.SIGUSR2]) == ([], 0, 2)
+
+
+def test_a_handover_that_cannot_be_written_down_lets_nothing_go_and_drains() -> None:
+    async def scenario(rig: Rig, ladder: Ladder) -> None:
+        rig.journal.hold = True
+        began = trio.current_time()
+        await hand_over(rig.runner)
+        assert trio.current_time() - began == SAVE_TIMEOUT
+        assert rig.runner.level is StopLevel.DRAIN
+        assert rig.runner.counts() == (1, 0)
+        rig.journal.hold = False
+        await ladder.end()
+
+    virtual(scenario, Act(seconds=100))

@@ -118,6 +118,7 @@ def _daemon(parsed: Parsed) -> int:
         containment=values.text("containment"),
         log_limit=parse_log_limit(values.text("log-limit")) or None,
         log_format=values.text("log-format"),
+        handover=values.switch("handover"),
         poll_interval=parse_duration(values.text("poll-interval")),
     )
     return run_daemon(settings, early)

@@ -58,7 +58,7 @@ def _given_path(values: Values, name: str) -> str:
 def _more_flags(values: Values) -> Iterator[tuple[str, str | None]]:
     if (files := ",".join(values.list("env-files"))) != _DEFAULTS["env-files"]:
         yield "env-files", files
-    for name in ("verbose", "enable-profiling", "watch"):
+    for name in ("verbose", "enable-profiling", "watch", "handover"):
         if values.switch(name):
             yield name, None
     if interval := _given(values, "poll-interval"):

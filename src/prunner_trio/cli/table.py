@@ -152,6 +152,12 @@ PROGRAM = Program(
             value="FORMAT",
             check=_one_of("text", "json"),
         ),
+        Flag(
+            "handover",
+            "let all tasks outlive the daemon: SIGUSR2 leaves them to the next one",
+            Kind.SWITCH,
+            variable="PRUNNER_HANDOVER",
+        ),
         Flag("version", "show the version", Kind.SWITCH),
     ),
     commands=(
@@ -264,13 +270,15 @@ PROGRAM = Program(
                 "containment",
                 "log-limit",
                 "log-format",
+                "handover",
                 "verbose",
                 "enable-profiling",
             ),
             details=(
                 "Made for this installation: with the path of this program, and with the flags of the daemon that are\n"
                 "given here. Without --data and --config both are in /var/lib/prunner-trio. TimeoutStopSec covers the\n"
-                "longest kill_timeout in the definitions. The comments in the file say where it belongs."
+                "longest kill_timeout in the definitions. With --handover a restart loses no running job. The\n"
+                "comments in the file say where it belongs."
             ),
         ),
         Command(

@@ -45,6 +45,7 @@ class Settings:
         containment: a value of `launch.Containment`.
         log_limit: bytes, where definitions say nothing; None: no limit.
         log_format: `text` or `json`.
+        handover: all tasks can outlive the daemon, and SIGUSR2 hands them over.
     """
 
     verbose: bool = False
@@ -62,6 +63,7 @@ class Settings:
     containment: str = "auto"
     log_limit: int | None = None
     log_format: str = "text"
+    handover: bool = False
 
 
 def find_secret(jwt_secret: str, config: str) -> str:

@@ -4,7 +4,7 @@ import signal
 
 __all__ = ["HEARD", "remember_signals"]
 
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 """All signals that have a meaning of ours."""
 
 

@@ -21,7 +21,7 @@ import trio
 from prunner_trio._version import __version__
 from prunner_trio.daemon.config import Settings, find_secret
 from prunner_trio.daemon.early import HEARD
-from prunner_trio.daemon.ending import jobs_end
+from prunner_trio.daemon.ending import hand_over, jobs_end
 from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
 from prunner_trio.daemon.metering import build_info, scraping
@@ -115,6 +115,7 @@ class _Daemon:
     level: StopLevel = attrs.field(default=StopLevel.SERVE, init=False)
     _start: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _stopping: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _handing_over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _containment: str = attrs.field(default="", init=False)
     _runner: Runner | None = attrs.field(default=None, init=False)
     _reloader: Reloader | None = attrs.field(default=None, init=False)
@@ -137,7 +138,13 @@ class _Daemon:
                 if interval is not None:
                     nursery.start_soon(feed_watchdog, self._notifier.alive, interval, well, name="watchdog")
                 hear = partial(
-                    hear_signals, early, signals, level=lambda: self.level, stop=self.stop, reload=self.reload
+                    hear_signals,
+                    early,
+                    signals,
+                    level=lambda: self.level,
+                    stop=self.stop,
+                    reload=self.reload,
+                    hand_over=self.hand_over,
                 )
                 nursery.start_soon(hear, name="signals")
                 status = await self._live()
@@ -159,6 +166,18 @@ class _Daemon:
             self._line.look_again()
         else:
             self._start.cancel()
+
+    def hand_over(self) -> None:
+        """Begin to leave all running jobs to the next daemon, and to end."""
+        if not self.settings.handover:
+            log.warning("not handing over: the daemon runs without --handover")
+        elif self.level >= StopLevel.CANCEL:
+            log.warning("not handing over: all jobs are being canceled")
+        elif not self._handing_over.is_set():
+            log.info("handing over: running jobs are left to the next daemon")
+            self._handing_over.set()
+            self._notifier.stopping("handing over to the next daemon")
+            self.stop(StopLevel.DRAIN)
 
     def reload(self) -> None:
         """Read the definitions again, after the start if it is not over: they may have been read by now."""
@@ -196,7 +215,7 @@ class _Daemon:
                     )
                     (data / "logs").mkdir(mode=0o700, exist_ok=True)
                     place = place_of(data)
-                launcher = await self._open_launcher(stack, place)
+                launcher = await self._open_launcher(stack, place, data / "ends")
                 runner = await stack.enter_async_context(
                     run_engine(
                         definitions,
@@ -208,6 +227,7 @@ class _Daemon:
                         shell=world.shell,
                         most_tasks=launcher.most_tasks,
                         log_limit=settings.log_limit,
+                        outlive=settings.handover,
                     )
                 )
                 notifications = open_notifications(runner, launcher, world)
@@ -219,10 +239,11 @@ class _Daemon:
         inside = Containment(self.settings.containment) is Containment.PIDNS
         return "with --containment pidns all processes of a task end with it" if inside else ""
 
-    async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str) -> PosixLauncher:
-        containment = Containment(self.settings.containment)
+    async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str, ends: Path) -> PosixLauncher:
+        opening = open_launcher(Containment(self.settings.containment), place=place, ends=ends)
         try:
-            launcher = await stack.enter_async_context(open_launcher(containment, place=place))
+            with _or_cannot_start("cannot use the data directory"):
+                launcher = await stack.enter_async_context(opening)
         except RuntimeError as exc:
             raise CannotStart(str(exc)) from exc
         self._containment = launcher.containment.value
@@ -280,6 +301,7 @@ class _Daemon:
                     nursery.start_soon(self._reloader.run, name="reload")
                     nursery.start_soon(self._line.run, name="status line")
                     nursery.start_soon(keep_last_good, journal, name="last good copy of the store")
+                    nursery.start_soon(self._hand_over, runner, name="handover")
                     await self._stopping.wait()
                     await jobs_end(runner, self._tell_level)
                     with self._farewell, trio.move_on_after(GRACE):
@@ -291,6 +313,10 @@ class _Daemon:
             sock.close()
         log.info("ended", extra={"waiting": runner.counts()[1]})
         return 1 if runner.survivors else 0
+
+    async def _hand_over(self, runner: Runner) -> None:
+        await self._handing_over.wait()
+        await hand_over(runner)
 
     def _announce(self, runner: Runner, sockets: Sequence[socket]) -> None:
         addresses = ", ".join(_shown(sock) for sock in sockets)

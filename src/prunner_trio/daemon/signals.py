@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 from prunner_trio.execution import StopLevel
 
-__all__ = ["RELOADS", "hear_signals", "next_level"]
+__all__ = ["HANDS_OVER", "RELOADS", "hear_signals", "next_level"]
 
 RELOADS = frozenset({signal.SIGUSR1, signal.SIGHUP})
 """Those that ask for new definitions."""
+
+HANDS_OVER = signal.SIGUSR2
+"""Asks to leave all running jobs to the next daemon, and to end."""
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ async def hear_signals(
     level: Callable[[], StopLevel],
     stop: Callable[[StopLevel], None],
     reload: Callable[[], None],
+    hand_over: Callable[[], None],
 ) -> None:
     """Act on signals until canceled.
 
@@ -39,10 +43,13 @@ async def hear_signals(
         level: the present level.
         stop: called with each new level.
         reload: called for each request to reload; must not block.
+        hand_over: likewise, for each request to hand over.
     """
 
     def act(received: signal.Signals) -> None:
-        if received not in RELOADS:
+        if received is HANDS_OVER:
+            hand_over()
+        elif received not in RELOADS:
             new = next_level(level(), received)
             log.info(_MEANING[new], extra={"signal": received.name})
             stop(new)

@@ -10,6 +10,7 @@ from prunner_trio.definition import Definitions
 from prunner_trio.execution.stop import REAP_TIMEOUT
 from prunner_trio.hooks import FAREWELL_SECONDS
 from prunner_trio.http.server import HttpLimits
+from prunner_trio.launch import MAIN
 from prunner_trio.storage.journal import CLOSE_TIMEOUT, FLUSH_TIMEOUT
 
 __all__ = ["KILL_TIMEOUT", "Installation", "longest_kill_timeout", "service_unit", "socket_unit", "stop_seconds"]
@@ -165,21 +166,38 @@ def _service(it: Installation) -> Iterator[str]:
     yield "Restart=on-failure"
     yield "RestartSec=1"
     yield ""
-    yield "# SIGTERM goes to the daemon alone, which stops the running jobs and keeps the waiting ones. What is left"
-    yield "# when it is gone, systemd kills. To let running jobs end in peace: KillSignal=SIGINT, and as much"
-    yield "# TimeoutStopSec as they need."
-    yield "KillMode=mixed"
+    yield from _stop(it)
     yield f"# {it.kill_timeout:g} s is the longest kill_timeout now; the rest is for slow processes, requests, disks."
     yield f"TimeoutStopSec={stop_seconds(it.kill_timeout)}"
     yield ""
     yield "# A control group for each task, so that nothing can hide from a cancel. Never add ProtectControlGroups=."
     yield "Delegate=yes"
+    if "handover" in it.flags:
+        yield "# The daemon gets a group of its own: systemd can start the next one while tasks are in theirs. Before"
+        yield "# systemd 254 there is no such option; then tasks with limits do not outlive a restart."
+        yield f"DelegateSubgroup={MAIN}"
     yield "# A task that runs out of memory fails alone."
     yield "OOMPolicy=continue"
     if not it.per_user:
         yield ""
         yield from _hardening(it)
     yield from ("", "[Install]", f"WantedBy={'default' if it.per_user else 'multi-user'}.target")
+
+
+def _stop(it: Installation) -> Iterator[str]:
+    if "handover" in it.flags:
+        yield "# A restart asks the daemon to leave its running jobs to the next one, and waits until it has."
+        yield "RestartKillSignal=SIGUSR2"
+        yield "# A stop is SIGTERM: the daemon stops the running jobs and keeps the waiting ones. To let running jobs"
+        yield "# end in peace: KillSignal=SIGINT, and as much TimeoutStopSec as they need."
+        yield "# Only the daemon gets signals. Tasks that are alive when it is gone are the next one's: it goes on with"
+        yield "# them, or stops them if it had died. If there is to be no next one, look for them by hand."
+        yield "KillMode=process"
+        return
+    yield "# SIGTERM goes to the daemon alone, which stops the running jobs and keeps the waiting ones. What is left"
+    yield "# when it is gone, systemd kills. To let running jobs end in peace: KillSignal=SIGINT, and as much"
+    yield "# TimeoutStopSec as they need."
+    yield "KillMode=mixed"
 
 
 def _head(it: Installation) -> Iterator[str]:

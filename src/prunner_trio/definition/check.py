@@ -337,7 +337,9 @@ class _Checker:
         reported: list[Node] = []
         for task, node, here in places:
             limit = values.good.get("log_limit") if task.log_limit is None else task.log_limit
-            if not limit or (task.orphans or values.good.get("orphans")) is not Orphans.KEEP:
+            kept = (task.orphans or values.good.get("orphans")) is Orphans.KEEP
+            adopted = values.good.get("on_daemon_crash") is OnDaemonCrash.ADOPT
+            if not limit or not (kept or adopted):
                 continue
             key = "log_limit" if task.log_limit is not None or task.orphans is None else "orphans"
             at, here = _child(node, key), here.below(key)
@@ -348,7 +350,14 @@ class _Checker:
                 message = (
                     "log_limit cannot go with orphans: keep, since nobody would read what those who are kept write"
                 )
-                self._report(here, at, message, "write log_limit: none, or orphans: wait")
+                hint = "write log_limit: none, or orphans: wait"
+                if adopted:
+                    message = (
+                        "log_limit cannot go with on_daemon_crash: adopt, since nobody would read what a task writes "
+                        "while no daemon is there"
+                    )
+                    hint = "write log_limit: none"
+                self._report(here, at, message, hint)
 
     def _order(self, tasks: Mapping[str, tuple[TaskDef, _Needs]], where: _Where) -> Sequence[str]:
         """Return the names in their order; those as they stand if the graph is no good."""

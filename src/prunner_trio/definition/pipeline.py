@@ -55,6 +55,8 @@ class OnDaemonCrash(StrEnum):
     """What is left of it is stopped, and it ends as canceled (interrupted)."""
     REQUEUE = "requeue"
     """What is left of it is stopped, and it waits again at its old place, to begin from its start."""
+    ADOPT = "adopt"
+    """Its tasks go on without a daemon, and the job goes on with the next one."""
 
 
 @attrs.frozen

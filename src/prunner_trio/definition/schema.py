@@ -333,7 +333,8 @@ PIPELINE = _table(
         Kind.CRASH,
         "cancel",
         "What becomes of a running job when the daemon dies: the next one stops what is left of it, and `cancel` ends "
-        "it as interrupted, `requeue` lets it wait again at its old place, to run from its start.",
+        "it as interrupted, `requeue` lets it wait again at its old place, to run from its start. With `adopt` its "
+        "tasks go on without a daemon, and the job goes on with the next one.",
         "requeue",
         also=("on_crash", "on_daemon_restart", "recovery", "restart"),
     ),

@@ -41,15 +41,17 @@ async def run_engine(
     reap_timeout: float = REAP_TIMEOUT,
     most_tasks: int | None = None,
     log_limit: int | None = None,
+    outlive: bool = False,
     now: Callable[[], float] = time.time,
     new_id: Callable[[], JobId] = new_job_id,
 ) -> AsyncIterator[Runner]:
     """Run jobs as long as the block lasts.
 
-    On entry the journal's unfinished jobs are taken up: waiting ones wait again in their order; what is left of running
-    ones is brought down, and they count as interrupted or wait again too, as their definition says. Leaving the block
-    drains: running jobs finish, waiting ones stay in the journal. Leaving it by an exception or a cancellation cancels
-    the running jobs, as a nursery would.
+    On entry the journal's unfinished jobs are taken up: waiting ones wait again in their order. Running ones go on if
+    their definition says so or the last runner has handed them over (`Runner.hand_over`); of others what is left is
+    brought down, and they count as interrupted or wait again too. Leaving the block drains: running jobs finish,
+    waiting ones stay in the journal. Leaving it by an exception or a cancellation cancels the running jobs, as a
+    nursery would.
 
     Args:
         env: the environment that tasks start from.
@@ -60,6 +62,8 @@ async def run_engine(
         most_tasks: how many tasks may run at once; the next ones stay `waiting` until one is over. None: no limit.
         log_limit: the most bytes of output that each of a task's two logs may have, where the definitions say nothing.
             None: no limit.
+        outlive: let the processes of all tasks be able to outlive this program, not only those of pipelines that ask
+            for it: without that, they cannot be handed over.
         now: wall time in seconds since the epoch.
         new_id: makes job ids.
     """
@@ -77,6 +81,7 @@ async def run_engine(
         reap_timeout=reap_timeout,
         room=nullcontext() if most_tasks is None else trio.CapacityLimiter(most_tasks),
         log_limit=log_limit,
+        outlive=outlive,
     )
     runner = Runner(definitions, services, new_id)
     last_number = await journal.last_number()

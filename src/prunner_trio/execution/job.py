@@ -15,11 +15,13 @@ import attrs
 import trio
 
 from prunner_trio.definition.pipeline import ON_ERROR, Orphans, PipelineDef, TaskDef
-from prunner_trio.errors import LaunchError, ProcessesSurvived, StoreError
+from prunner_trio.errors import EndLost, LaunchError, ProcessesSurvived, StoreError
 from prunner_trio.execution.context import working_for
+from prunner_trio.execution.continuing import FOR_GOOD, begun_anew, first_failure
 from prunner_trio.execution.copying import copying
 from prunner_trio.execution.leaving import see_off, why_failed
 from prunner_trio.execution.prepare import log_limit, prepare
+from prunner_trio.execution.room import give_back, occupy
 from prunner_trio.execution.seams import (
     Change,
     JobChanged,
@@ -27,12 +29,14 @@ from prunner_trio.execution.seams import (
     Launcher,
     OutputStore,
     Proc,
+    Remaining,
     SavedJob,
     Stream,
     TaskChanged,
     TaskOutput,
     Ticket,
     Usage,
+    task_key,
 )
 from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
 from prunner_trio.model import (
@@ -51,20 +55,20 @@ from prunner_trio.model import (
     next_state,
 )
 
-__all__ = ["DAEMON_DIED", "HANDLER_OUTPUT_LIMIT", "JobRun", "Services"]
+__all__ = ["DAEMON_DIED", "HANDLER_OUTPUT_LIMIT", "NOT_HANDED_OVER", "JobRun", "Services"]
 
 log = logging.getLogger(__name__)
 
 DAEMON_DIED = "the daemon died"
 """The error of a job that was interrupted."""
 
+NOT_HANDED_OVER = "the daemon was replaced, and a task could not be handed over"
+"""The error of a job that was stopped because of that."""
+
 HANDLER_OUTPUT_LIMIT = 1024 * 1024
 """Bytes of a failed task's output, counted from its end, that `on_error` is given."""
 
-_FOR_GOOD = frozenset({StopReason.USER, StopReason.SHUTDOWN, StopReason.INTERRUPTED})
-"""Reasons after which nothing of a job begins any more, not even its handler."""
-
-_NOTHING: Mapping[str, Proc] = MappingProxyType({})
+_NOTHING: Mapping[str, Remaining] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -79,6 +83,7 @@ class Services:
         shell: for tasks whose definition names none.
         room: to be entered for as long as a task runs; may make it wait.
         log_limit: for tasks whose definition names none.
+        outlive: all tasks may outlive the daemon, not only those of pipelines that ask for it.
     """
 
     launcher: Launcher
@@ -94,6 +99,7 @@ class Services:
     reap_timeout: float
     room: AbstractAsyncContextManager[object]
     log_limit: int | None = None
+    outlive: bool = False
 
 
 @attrs.define(eq=False)
@@ -101,20 +107,24 @@ class TaskRun:
     """A task of a live job; owned by its `JobRun`.
 
     Attributes:
-        remains: processes of it that an earlier daemon launched and that nobody has seen off yet.
+        remains: what an earlier daemon launched of it and nobody has seen off yet.
+        proc: its processes, while somebody waits for their end.
+        ended_at: when its leader ended, if that was before anybody looked.
     """
 
     spec: TaskDef
     position: int
     view: TaskView
     deps: "tuple[TaskRun, ...]" = ()
-    remains: Proc | None = None
+    remains: Remaining | None = None
+    proc: Proc | None = None
+    ended_at: float | None = None
     settled: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     usage: Usage = attrs.field(factory=Usage)
 
-    def note_usage(self, usage: Usage) -> None:
-        """Keep what the processes have used, for the record of the end."""
+    def closed(self, usage: Usage) -> None:
+        """Take note that the processes are gone, and what they have used."""
         self.usage = usage
 
     def blocker(self) -> "TaskRun | None":
@@ -129,7 +139,7 @@ def _passed(task: TaskView) -> bool:
 class JobRun:
     """A job from its acceptance to its end."""
 
-    def __init__(self, saved: SavedJob, services: Services, remains: Mapping[str, Proc] = _NOTHING) -> None:
+    def __init__(self, saved: SavedJob, services: Services, remains: Mapping[str, Remaining] = _NOTHING) -> None:
         """Make a job that is new, or that an earlier daemon had.
 
         Args:
@@ -140,6 +150,8 @@ class JobRun:
         """Set once the job is final and on disk, or once the runner gives up its wait list."""
         self.survived = False
         """Whether processes of it outlived SIGKILL."""
+        self.left = False
+        """Whether it is the next daemon's from now on."""
         self._services = services
         self._head = attrs.evolve(saved.job, tasks=())
         self._tasks = _task_runs(saved, remains)
@@ -148,6 +160,7 @@ class JobRun:
         self._outcome: Move | None = None
         self._decided = False
         self._abandoned = False
+        self._continued = False
         self._first_failure: TaskRun | None = None
 
     # --------------------------------------------------------------------------------------------- what can be seen
@@ -189,14 +202,16 @@ class JobRun:
             return
         # A handler has a scope of its own, which may not be there yet: somebody who stops a job that has failed, and
         # is being stopped for that already, must not see it begin something new.
-        self._abandoned = self._abandoned or reason in _FOR_GOOD
-        first = self.stop is None
+        first = reason in FOR_GOOD and not self._abandoned
+        self._abandoned = self._abandoned or reason in FOR_GOOD
         self._note_stop(reason, by)
-        # The next daemon, if this one dies meanwhile, must not begin it again.
+        # The next daemon, if this one dies meanwhile, must neither begin it again nor go on with it.
         running = self.state is State.RUNNING
         once_more = self._head.attempt > 1 and reason is StopReason.USER
-        if first and reason in _FOR_GOOD and (running or once_more):
-            self._record(JobChanged(self._head))
+        if first and (running or once_more):
+            stop = self.stop if self.stop and self.stop.reason in FOR_GOOD else None
+            stop = stop or StopRequest(reason, self._services.now(), by)
+            self._record(JobChanged(attrs.evolve(self._head, stop=stop)))
         self._scope.cancel()
 
     def cancel_waiting(
@@ -226,7 +241,52 @@ class JobRun:
         self._set_head(error=self._head.error or DAEMON_DIED)
         self.request_stop(StopReason.INTERRUPTED)
 
-    async def clear(self, remains: Mapping[str, Proc]) -> str:
+    def go_on(self) -> None:
+        """Let a job that an earlier daemon has begun go on where it stands. Not a checkpoint; `run` does the work."""
+        self._continued = True
+        failure = first_failure(self.view())
+        if failure is not None:
+            self._first_failure = next(task for task in self._tasks if task.view is failure)
+            self._set_head(error=self._head.error or failure.reason)
+            if not self.definition.continue_running_tasks_after_failure:
+                self._note_stop(StopReason.FAIL_FAST, failure.name, failure.ended)
+        for task in self._tasks:
+            if task.remains is not None:
+                occupy(self._services.room, task)
+        if self.stop is not None:
+            self._scope.cancel()
+
+    def mark_handed_over(self) -> bool:
+        """Write down that a running job is left to the next daemon, unless it is being stopped for good.
+
+        Returns:
+            Whether that is news.
+        """
+        if self.state is not State.RUNNING or self._decided or self._abandoned or self._head.handed_over:
+            return False
+        self._set_head(handed_over=True)
+        self._record(JobChanged(self._head))
+        return True
+
+    def let_go(self) -> None:
+        """Leave a job to the next daemon as it is; `run` returns soon, and nothing of it has ended.
+
+        If one of its tasks cannot be handed over, the job is stopped instead, and ends as interrupted. One that is
+        being stopped for good, or has ended but for its last commit, goes on to its end.
+        """
+        if self._decided or self._abandoned:
+            return
+        running = [task.proc for task in self._tasks if task.view.state is State.RUNNING and task.proc is not None]
+        if not all(proc.outlives for proc in running):
+            self._set_head(error=self._head.error or NOT_HANDED_OVER)
+            self.request_stop(StopReason.INTERRUPTED)
+            return
+        self.left = True
+        if self.state is State.RUNNING:
+            self._record(JobChanged(self._head))  # it may be stopping by now
+        self._scope.cancel()
+
+    async def clear(self, remains: Mapping[str, Remaining]) -> str:
         """Stop what is left of an earlier attempt; return what survived that, in words, empty if nothing did.
 
         Shielded, and bounded as `stop_tree` is.
@@ -270,30 +330,62 @@ class JobRun:
     async def _run(self) -> None:
         try:
             await self._run_tasks()
-            self._outcome = self._decide()
-            await self._run_handler()
+            if not self.left:
+                self._outcome = self._decide()
+                await self._run_handler()
         except* Exception:  # the job boundary: a defect of the runner ends one job, not all of them
             log.exception("internal error in a job", extra=self._facts)
             self._note_stop(StopReason.INTERNAL)
             self._set_head(error=self._head.error or "internal error")
             self._outcome = Move.FAIL
         finally:
-            for task in self._tasks:
-                self._cancel_unless_final(task)
-            await self._finish(self._outcome or self._decide())
+            if self.left:
+                self._leave()
+            else:
+                await self._clear_handler()
+                for task in self._tasks:
+                    self._cancel_unless_final(task)
+                await self._finish(self._outcome or self._decide())
+
+    async def _clear_handler(self) -> None:
+        """Stop a handler that an earlier daemon has launched, and that has nothing to do after all."""
+        for task in self._tasks:
+            if (proc := task.remains) is not None:
+                task.remains = None
+                await self.clear({task.spec.name: proc})
+                give_back(self._services.room, task)
+                if self.stop is None:
+                    self._move_task(task, Move.CANCEL, "nothing has failed", -1)
+
+    def _leave(self) -> None:
+        for task in self._tasks:
+            if (proc := task.remains) is not None:
+                proc.hand_over()
+                task.closed(proc.close())
+                continue
+            if (
+                task.view.state is State.RUNNING and task.proc is None
+            ):  # the door closed between its start and its launch
+                self._record(TaskChanged(self.id, task.position, begun_anew(task.view)))
+        self.finished.set()
 
     def _decide(self) -> Move:
         if self.state is State.WAITING:
             return Move.CANCEL
-        return job_outcome([task.view for task in self._tasks], self.stop)
+        handler = self.definition.on_error if self._continued else None  # it may be there already, and has no say
+        return job_outcome(
+            [task.view for task in self._tasks if handler is None or task.spec is not handler], self.stop
+        )
 
     async def _finish(self, outcome: Move) -> None:
         self._decided = True
         final = next_state(JOB_MOVES, self.state, outcome)
         ended = self._services.now()  # shown together with the final state, and not before
+        self._set_head(handed_over=False)
         ticket = self._record(JobChanged(attrs.evolve(self._head, state=final, ended=ended)))
         try:
             await self._services.journal.committed(ticket)
+            self._services.launcher.forget([task_key(self.id, task.spec.name) for task in self._tasks])
         except StoreError as exc:
             log.error("the end of a job could not be saved: %s", exc, extra=self._facts)
         finally:
@@ -301,20 +393,38 @@ class JobRun:
 
     async def _run_tasks(self) -> None:
         with self._scope:
-            if all(task.remains is None for task in self._tasks):  # else they must be seen off, whatever happens
-                await trio.lowlevel.checkpoint_if_cancelled()  # a job may be canceled before its first step
             if self.state is State.WAITING:
+                if all(task.remains is None for task in self._tasks):  # else they must be seen off, whatever happens
+                    await trio.lowlevel.checkpoint_if_cancelled()  # a job may be canceled before its first step
                 self._start()
+            elif self._continued:  # from here on a crash is a crash again
+                self._set_head(handed_over=False)
+                self._record(JobChanged(self._head))
             async with trio.open_nursery() as timer:
-                if self.definition.timeout is not None:
-                    timer.start_soon(self._time_out, self.definition.timeout, name=f"{self.id} timeout")
+                if (timeout := self.definition.timeout) is not None:
+                    late = trio.current_time() + timeout - self._so_far(self._head.started)
+                    if late > trio.current_time():
+                        timer.start_soon(self._time_out, timeout, late, name=f"{self.id} timeout")
+                    else:
+                        self._expire(timeout)
                 async with trio.open_nursery() as nursery:
-                    for task in [task for task in self._tasks if not task.view.state.final]:
+                    for task in [task for task in self._tasks if self._belongs_to_graph(task)]:
                         nursery.start_soon(self._run_task, task, name=f"{self.id}/{task.spec.name}")
                 timer.cancel_scope.cancel()
 
-    async def _time_out(self, seconds: float) -> None:
-        await trio.sleep(seconds)
+    def _belongs_to_graph(self, task: TaskRun) -> bool:
+        """Whether a task is still to be run with the others; a handler that goes on has its turn after them."""
+        return not task.view.state.final and not (self._continued and task.spec is self.definition.on_error)
+
+    def _so_far(self, started: float | None) -> float:
+        """Return for how long something runs that an earlier daemon has started; 0 for what this one starts."""
+        return max(0.0, self._services.now() - started) if self._continued and started is not None else 0.0
+
+    async def _time_out(self, seconds: float, late: float) -> None:
+        await trio.sleep_until(late)
+        self._expire(seconds)
+
+    def _expire(self, seconds: float) -> None:
         self._set_head(error=self._head.error or f"timed out after {seconds:g}s")
         self.request_stop(StopReason.TIMEOUT)
 
@@ -322,7 +432,7 @@ class JobRun:
         try:
             with working_for(self.id, self.definition.name, task.spec.name), task.scope:
                 if task.remains is not None:
-                    await self._go(task, self._head.variables)
+                    await self._go_on(task)
                 else:
                     await self._go_in_turn(task)
             if task.scope.cancelled_caught:
@@ -336,6 +446,22 @@ class JobRun:
             self._cancel_unless_final(task)
             task.settled.set()
 
+    async def _go_on(self, task: TaskRun) -> None:
+        """Take up what an earlier daemon has launched.
+
+        It knew more than the disk: there, the end of what the task needs may still be to come.
+        """
+        try:
+            for dep in task.deps:
+                if not dep.settled.is_set():
+                    await dep.settled.wait()
+        finally:  # it is there, so it must be seen off, whatever happens
+            try:
+                await self._go(task, self._head.variables)
+            finally:
+                if self._continued:
+                    give_back(self._services.room, task)
+
     async def _go_in_turn(self, task: TaskRun) -> None:
         for dep in task.deps:
             await dep.settled.wait()
@@ -347,10 +473,11 @@ class JobRun:
             await self._go(task, self._head.variables)
 
     async def _go(self, task: TaskRun, variables: Mapping[str, object]) -> None:
+        so_far = self._so_far(task.view.started)
         if task.view.state is State.WAITING:
             self._move_task(task, Move.START)
         if task.spec.timeout is not None:
-            task.scope.deadline = trio.current_time() + task.spec.timeout
+            task.scope.deadline = trio.current_time() + task.spec.timeout - so_far
         await self._attempt(task, variables)
 
     async def _attempt(self, task: TaskRun, variables: Mapping[str, object]) -> None:
@@ -359,6 +486,10 @@ class JobRun:
         except (LaunchError, ProcessesSurvived) as exc:
             self.survived = self.survived or isinstance(exc, ProcessesSurvived)
             self._move_task(task, Move.FAIL, str(exc), -1)
+            return
+        except EndLost:
+            self.interrupt()
+            self._move_task(task, Move.CANCEL, f"stopped: {StopReason.INTERRUPTED.value}", -1)
             return
         if exit_code != 0:
             limits = task.spec.limits.over(self.definition.limits)
@@ -370,6 +501,7 @@ class JobRun:
 
     async def _execute(self, task: TaskRun, variables: Mapping[str, object]) -> tuple[int, str]:
         services = self._services
+        limit = log_limit(task.spec, self.definition, services.log_limit)
         plan = prepare(
             task.spec,
             self.definition,
@@ -378,14 +510,13 @@ class JobRun:
             base_env=services.env,
             cwd=services.cwd,
             default_shell=services.shell,
+            outlive=services.outlive and limit is None,
         )
         if task.remains is not None:
-            proc, task.remains = task.remains, None
-            status = await self._see_off(task, proc, None)
+            status = await self._see_off_remains(task, task.remains)
         elif plan.command is None:
             return 0, plan.broken
         else:
-            limit = log_limit(task.spec, self.definition, services.log_limit)
             output = services.output.open(self.id, task.spec.name, limit)
             try:
                 for note in plan.notes:
@@ -397,15 +528,36 @@ class JobRun:
                 output.close()
         return (status if status >= 0 else 128 - status), plan.broken
 
-    async def _see_off(self, task: TaskRun, proc: Proc, output: TaskOutput | None) -> int:
-        return await see_off(
+    async def _see_off_remains(self, task: TaskRun, proc: Remaining) -> int:
+        task.remains = None
+        if not self._continued:
+            return await self._see_off(task, proc, None)
+        certain = proc.ended is not None and (self.stop is None or proc.ended <= self.stop.at)
+        task.ended_at = proc.ended if certain else None
+        try:
+            output = self._services.output.open(self.id, task.spec.name, None)
+        except LaunchError as exc:  # only what we have to say of it is lost
+            log.warning("%s", exc, extra={"job": self.id, "task": task.spec.name})
+            return await self._see_off(task, proc, None, certain=certain)
+        try:
+            return await self._see_off(task, proc, output, certain=certain)
+        finally:
+            output.close()
+
+    async def _see_off(self, task: TaskRun, proc: Proc, output: TaskOutput | None, *, certain: bool = False) -> int:
+        task.proc = proc
+        status = await see_off(
             proc,
             output,
             orphans=task.spec.orphans or self.definition.orphans or Orphans.KILL,
             policy=self._stop_policy(task.spec),
             hurry=self._services.hurry,
-            used=task.note_usage,
+            used=task.closed,
+            certain=certain,
+            handed_over=lambda: self.left,
         )
+        task.proc = None
+        return status
 
     def _stop_policy(self, task: TaskDef | None) -> StopPolicy:
         choices = (task.kill_timeout if task else None, self.definition.kill_timeout, self._services.kill_timeout)
@@ -420,13 +572,20 @@ class JobRun:
         if handler is None or failure is None or self._outcome is not Move.FAIL or self._abandoned:
             return
         self._scope = trio.CancelScope()
-        task = TaskRun(handler, len(self._tasks), TaskView(handler.name, allow_failure=handler.allow_failure))
-        self._tasks.append(task)
+        task = next((task for task in self._tasks if task.spec is handler), None)
+        if task is None:
+            task = TaskRun(handler, len(self._tasks), TaskView(handler.name, allow_failure=handler.allow_failure))
+            self._tasks.append(task)
+        elif task.view.state.final:
+            return
         with working_for(self.id, self.definition.name, handler.name), self._scope, task.scope:
             variables = {**self._head.variables, **await self._failure_variables(failure)}
-            async with self._services.room:
-                await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
-                await self._go(task, variables)
+            if task.remains is not None:
+                await self._go_on(task)
+            else:
+                async with self._services.room:
+                    await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
+                    await self._go(task, variables)
         if task.scope.cancelled_caught and task.view.state is State.RUNNING:
             self._move_task(task, Move.FAIL, f"timed out after {handler.timeout or 0:g}s", -1)
         self._cancel_unless_final(task)
@@ -472,7 +631,7 @@ class JobRun:
             task.view,
             state=state,
             started=now if move is Move.START else task.view.started,
-            ended=now if state.final and task.view.started is not None else None,
+            ended=(task.ended_at or now) if state.final and task.view.started is not None else None,
             exit_code=exit_code,
             reason=reason,
             cpu_seconds=task.usage.cpu_seconds,
@@ -486,7 +645,7 @@ class JobRun:
         self._changed(EventKind.TASK, task.spec.name, state, reason)
 
     def _cancel_unless_final(self, task: TaskRun) -> None:
-        if task.view.state.final:
+        if task.view.state.final or self.left:
             return
         if self.stop is None:  # nobody wrote down why, so the cancellation came from outside the runner
             self._note_stop(StopReason.SHUTDOWN)
@@ -510,7 +669,7 @@ class JobRun:
         self._services.publish(kind, self, task, state, reason)
 
 
-def _task_runs(saved: SavedJob, remains: Mapping[str, Proc]) -> list[TaskRun]:
+def _task_runs(saved: SavedJob, remains: Mapping[str, Remaining]) -> list[TaskRun]:
     """Make the tasks of a job, each with its dependencies; a definition lists them in topological order.
 
     The handler comes last, if it has begun.

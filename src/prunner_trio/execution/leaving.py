@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import trio
+
 from prunner_trio.definition.pipeline import Limits, Orphans
 from prunner_trio.definition.size import format_size
 from prunner_trio.execution.seams import Proc, Stream, TaskOutput, Usage
@@ -21,6 +23,8 @@ async def see_off(
     policy: StopPolicy,
     hurry: Hurry,
     used: Callable[[Usage], None],
+    certain: bool = False,
+    handed_over: Callable[[], bool] = lambda: False,
 ) -> int:
     """Wait for the end of a task's processes and return the leader's exit status, as `Proc.wait` does.
 
@@ -29,13 +33,16 @@ async def see_off(
 
     Args:
         output: where it is said who was stopped; None: nowhere.
+        certain: the leader has ended, and that counts even if the caller is being canceled.
+        handed_over: whether a cancellation means that the next daemon takes all of it as it is.
 
     Raises:
         ProcessesSurvived: somebody was still there after SIGKILL.
     """
     kept = stopped = False
     try:
-        status = await proc.wait()
+        with trio.CancelScope(shield=certain):  # over at once then
+            status = await proc.wait()
         if orphans is Orphans.WAIT:
             await proc.wait_gone()
         kept, stopped = orphans is Orphans.KEEP, orphans is Orphans.KILL
@@ -43,6 +50,8 @@ async def see_off(
         try:
             if kept:
                 proc.let_go()
+            elif not stopped and handed_over():
+                proc.hand_over()
             else:
                 await stop_tree(proc, policy, hurry)
                 if stopped and output is not None and (names := proc.signaled()):

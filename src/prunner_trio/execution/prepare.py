@@ -6,7 +6,7 @@ from shlex import quote
 
 import attrs
 
-from prunner_trio.definition.pipeline import Orphans, PipelineDef, TaskDef
+from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, PipelineDef, TaskDef
 from prunner_trio.definition.script import compile_script, shell_shows
 from prunner_trio.definition.template import Limits, TemplateError, render
 from prunner_trio.definition.variables import RESERVED, variable_env
@@ -44,6 +44,7 @@ def prepare(
     base_env: Mapping[str, str],
     cwd: str,
     default_shell: str,
+    outlive: bool = False,
 ) -> Plan:
     """Make the plan of a task.
 
@@ -53,6 +54,9 @@ def prepare(
 
     The environment is layered: process and dotenv files (`base_env`), pipeline `env`, `TASK_NAME`, `ARGS` and the
     variables as `PRUNNER_VAR_<NAME>`, task `env`; later layers win (prunner's order).
+
+    Args:
+        outlive: the processes of all tasks may outlive the daemon, not only those of pipelines that ask for it.
     """
     data = {**variables, RESERVED: job_id}
     entries: list[str] = []
@@ -88,6 +92,9 @@ def prepare(
         entries=tuple(entries),
         limits=task.limits.over(pipeline.limits),
         limits_optional=bool(optional),
+        # Output with a limit goes through this process, so who writes it cannot outlive us.
+        outlives=(outlive or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT)
+        and log_limit(task, pipeline, None) is None,
     )
     command = make(text.argv, script=text.script) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
@@ -104,4 +111,5 @@ def log_limit(task: TaskDef, pipeline: PipelineDef, default: int | None) -> int 
     for choice in (task.log_limit, pipeline.log_limit):
         if choice is not None:
             return choice or None
-    return None if (task.orphans or pipeline.orphans) is Orphans.KEEP else default
+    outlives = (task.orphans or pipeline.orphans) is Orphans.KEEP or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT
+    return None if outlives else default

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from prunner_trio.definition.pipeline import OnDaemonCrash
+from prunner_trio.execution.continuing import begun_anew, can_go_on, without_own_stop
 from prunner_trio.execution.job import DAEMON_DIED, Services
 from prunner_trio.execution.runner import Runner
-from prunner_trio.execution.seams import JobChanged, JobReset, Journal, Proc, SavedJob, TaskChanged, task_key
+from prunner_trio.execution.seams import JobChanged, JobReset, Journal, Remaining, SavedJob, TaskChanged, task_key
 from prunner_trio.model import State, StopReason, StopRequest, TaskView
 
 __all__ = ["take_up"]
@@ -33,6 +34,13 @@ async def take_up(runner: Runner, services: Services) -> None:
         job = saved.job
         left = {task: proc for task in _open_tasks(saved) if (proc := remains.get(task_key(job.id, task))) is not None}
         begun = job.state is State.RUNNING or bool(left)
+        if begun and can_go_on(saved, left):
+            extra = {"job": job.id, "pipeline": job.pipeline, "tasks": len(left)}
+            log.info("job goes on", extra=extra)
+            runner.go_on(saved, left)
+            continue
+        saved = without_own_stop(saved)
+        job = saved.job
         if job.stop is None and not begun:
             runner.wait_again(_untouched(saved, services.journal))
         elif job.stop is None and saved.definition.on_daemon_crash is OnDaemonCrash.REQUEUE:
@@ -60,15 +68,16 @@ def _untouched(saved: SavedJob, journal: Journal) -> SavedJob:
     """
     tasks = []
     for position, task in enumerate(saved.job.tasks):
-        fresh = TaskView(task.name, depends_on=task.depends_on, allow_failure=task.allow_failure)
+        fresh = begun_anew(task)
         if task != fresh:
             journal.record(TaskChanged(saved.job.id, position, fresh))
         tasks.append(fresh)
     return attrs.evolve(saved, job=attrs.evolve(saved.job, tasks=tuple(tasks)))
 
 
-async def _requeue(runner: Runner, services: Services, saved: SavedJob, left: Mapping[str, Proc]) -> None:
+async def _requeue(runner: Runner, services: Services, saved: SavedJob, left: Mapping[str, Remaining]) -> None:
     job = attrs.evolve(saved.job, state=State.WAITING, tasks=(), started=None, error="", attempt=saved.job.attempt + 1)
+    job = attrs.evolve(job, handed_over=False)
     again = attrs.evolve(saved, job=job)
     log.warning("job begins again", extra={"job": job.id, "pipeline": job.pipeline, "attempt": job.attempt})
     if left:
@@ -87,7 +96,8 @@ def _interrupt(saved: SavedJob, journal: Journal, now: float) -> None:
         if not task.state.final:
             journal.record(TaskChanged(job.id, position, _interrupted(task, stop, now)))
     error = job.error or (DAEMON_DIED if job.state is State.RUNNING else "")
-    journal.record(JobChanged(attrs.evolve(job, state=State.CANCELED, ended=now, stop=stop, error=error)))
+    end = attrs.evolve(job, state=State.CANCELED, ended=now, stop=stop, error=error, handed_over=False)
+    journal.record(JobChanged(end))
     log.warning("job interrupted", extra={"job": job.id, "pipeline": job.pipeline, "reason": error})
 
 

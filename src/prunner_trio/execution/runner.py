@@ -23,7 +23,7 @@ from prunner_trio.execution.handle import Job, Saving
 from prunner_trio.execution.housekeeping import Housekeeping
 from prunner_trio.execution.job import JobRun, Services
 from prunner_trio.execution.plain_errors import plain_errors
-from prunner_trio.execution.seams import JobAdded, JobReset, JobsRemoved, OutputStore, Proc, SavedJob
+from prunner_trio.execution.seams import JobAdded, JobReset, JobsRemoved, OutputStore, Remaining, SavedJob, task_key
 from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, StopReason
 from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable
 
@@ -242,7 +242,8 @@ class Runner:
         finally:
             self._survivors = self._survivors or run.survived
             self._leave_line(line, run.id)
-            self._forget(run)
+            if not run.left:
+                self._forget(run)
             self._pump(line)
             self._notify()
 
@@ -379,9 +380,10 @@ class Runner:
         )
 
     def counts(self) -> tuple[int, int]:
-        """Return how many jobs run and how many wait."""
+        """Return how many jobs run and how many wait; those that are left to the next daemon do neither here."""
         running = sum(len(line.slots) for line in self._lines.values())
-        return running, len(self._runs) - running
+        left = sum(run.left and run.state is State.RUNNING for run in self._runs.values())
+        return running, len(self._runs) - running - left
 
     def occupancy(self) -> dict[str, tuple[int, int]]:
         """Return how many jobs run and how many wait, by pipeline, for all that are defined or have such jobs."""
@@ -437,7 +439,7 @@ class Runner:
         if run is None:
             raise JobNotFound(job_id)
         line = self._lines[run.definition.name]
-        if job_id in line.slots:
+        if job_id in line.slots or run.state is State.RUNNING:  # one that was handed over is stopped by the next daemon
             run.request_stop(StopReason.USER, by)
             return
         self._leave_line(line, job_id)
@@ -474,10 +476,30 @@ class Runner:
         if level >= StopLevel.KILL:
             self._services.hurry.call()
         if level >= StopLevel.CANCEL:
-            for line in self._lines.values():
-                for job_id in line.slots - line.unsaved:
-                    self._runs[job_id].request_stop(StopReason.SHUTDOWN)
+            for run in self._in_slots():
+                run.request_stop(StopReason.SHUTDOWN)
         self._notify()
+
+    async def hand_over(self) -> None:
+        """Leave all running jobs to the next daemon: close the door, write it down, let go of them.
+
+        After this `finished` returns as soon as what is being stopped already is gone. A job with a task that cannot be
+        handed over is stopped and ends as interrupted. If the store cannot write, this waits; canceled meanwhile, or
+        overtaken by a request to cancel all jobs, it lets nothing go, and the runner drains.
+
+        Raises:
+            StoreError: the journal is closed.
+        """
+        self.request_shutdown(StopLevel.DRAIN)
+        # Again, because a job that had its slot already may take its first step meanwhile.
+        while self._level is StopLevel.DRAIN and sum(run.mark_handed_over() for run in self._in_slots()):
+            await self.flush()
+        if self._level is StopLevel.DRAIN:
+            for run in self._in_slots():
+                run.let_go()
+
+    def _in_slots(self) -> list[JobRun]:
+        return [self._runs[job_id] for line in self._lines.values() for job_id in line.slots - line.unsaved]
 
     async def finished(self) -> None:
         """Wait until no job holds a slot any more, which after `request_shutdown` means: for good."""
@@ -495,7 +517,16 @@ class Runner:
         due = trio.current_time() + delay if delay > 0 else 0.0
         line.waiting[run.id] = Waiting(run.id, due, saved.job.partition)
 
-    def stop_remains(self, saved: SavedJob, remains: Mapping[str, Proc]) -> None:
+    def go_on(self, saved: SavedJob, remains: Mapping[str, Remaining]) -> None:
+        """Take up a job that an earlier daemon has begun, to go on with it where it stands; it holds its slot again."""
+        run = JobRun(saved, self._services, remains)
+        self._adopt(run, saved=True)
+        run.go_on()
+        line = self._lines.setdefault(saved.job.pipeline, _Line(saved.definition))
+        line.slots.add(run.id)
+        self._at_start.append(partial(self._run, line, run))
+
+    def stop_remains(self, saved: SavedJob, remains: Mapping[str, Remaining]) -> None:
         """Take up a job that was running when its daemon died, to bring down what is left of it.
 
         It holds its slot until nothing is, and then ends as interrupted.
@@ -507,7 +538,7 @@ class Runner:
         line.slots.add(run.id)
         self._at_start.append(partial(self._run, line, run))
 
-    def begin_again(self, saved: SavedJob, remains: Mapping[str, Proc]) -> None:
+    def begin_again(self, saved: SavedJob, remains: Mapping[str, Remaining]) -> None:
         """Take up a job that is to wait again once what is left of its earlier attempt has been brought down.
 
         Until then it holds the slot that those processes had.
@@ -522,7 +553,7 @@ class Runner:
         line.unsaved.add(run.id)
         self._at_start.append(partial(self._clear, line, run, remains))
 
-    async def _clear(self, line: _Line, run: JobRun, remains: Mapping[str, Proc]) -> None:
+    async def _clear(self, line: _Line, run: JobRun, remains: Mapping[str, Remaining]) -> None:
         problem = await run.clear(remains)
         self._survivors = self._survivors or run.survived
         await self._services.output.set_aside(run.id, run.view().attempt - 1)
@@ -530,6 +561,7 @@ class Runner:
         await self._services.journal.committed(
             self._services.journal.record(JobReset(attrs.evolve(run.view(), tasks=())))
         )
+        self._services.launcher.forget([task_key(run.id, task) for task in remains])
         self._leave_line(line, run.id)
         if problem or run.stop is not None:
             stop = run.stop

@@ -25,6 +25,7 @@ __all__ = [
     "Launcher",
     "OutputStore",
     "Proc",
+    "Remaining",
     "SavedJob",
     "Stream",
     "TaskChanged",
@@ -65,6 +66,7 @@ class Command:
         limits: what all processes together may use.
         limits_optional: start without the limits that cannot be enforced, rather than not at all.
         key: by what a later daemon finds the processes; see `task_key`. Empty: none ever looks for them.
+        outlives: the processes may outlive this daemon: their end is to be kept where the next one finds it.
     """
 
     argv: tuple[str, ...]
@@ -75,6 +77,7 @@ class Command:
     limits: Limits = NO_LIMITS
     limits_optional: bool = False
     key: str = ""
+    outlives: bool = False
 
 
 @attrs.frozen
@@ -100,6 +103,11 @@ class Proc(Protocol):
         """The leader's process id, for messages."""
         ...
 
+    @property
+    def outlives(self) -> bool:
+        """Whether a later daemon can tell how it ends: it was launched so, and what keeps its end is there."""
+        ...
+
     async def wait(self) -> int:
         """Return the leader's exit status: 0 to 255, or -n when signal n ended it. One waiter at a time."""
         ...
@@ -123,8 +131,24 @@ class Proc(Protocol):
         """Leave who is still alive alone from now on, even when the launcher is closed. Only `close` may follow."""
         ...
 
+    def hand_over(self) -> None:
+        """Leave all to the next daemon as it is, limits included. Only `close` may follow."""
+        ...
+
     def close(self) -> Usage:
         """Reap, close descriptors, remove what the launcher made. Called exactly once, after everything else."""
+        ...
+
+
+class Remaining(Proc, Protocol):
+    """What is left of a task that an earlier daemon launched: processes, or the record of their end, or both.
+
+    Its `wait` raises `EndLost` where nothing tells the exit status; `outlives` says whether that is so already.
+    """
+
+    @property
+    def ended(self) -> float | None:
+        """When its leader ended, in wall time, if its status is known; else None."""
         ...
 
 
@@ -139,12 +163,16 @@ class Launcher(Protocol):
         """
         ...
 
-    async def remains(self, keys: Collection[str]) -> Mapping[str, Proc]:
-        """Return what is alive of commands that an earlier daemon launched under these keys.
+    async def remains(self, keys: Collection[str]) -> Mapping[str, Remaining]:
+        """Return what is left of commands that earlier daemons launched under these keys, alive or recorded.
 
         Called once, before the first launch. What is returned can be signaled and waited for like any other tree.
-        Its `wait` raises `EndLost` where nothing tells the exit status.
+        What was kept of other commands is thrown away.
         """
+        ...
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Throw away what is kept of the ends of these commands: they are on disk elsewhere. Not a checkpoint."""
         ...
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -20,11 +20,13 @@ import trio
 from prunner_trio.launch.procfs import stat
 from prunner_trio.launch.standing import Visitor, write_file
 
-__all__ = ["Leaf", "Leaves", "abandoned_homes", "home_below", "removed"]
+__all__ = ["Leaf", "Leaves", "abandoned_homes", "claim", "home_below", "removed"]
 
 log = logging.getLogger(__name__)
 
 _PREFIX = "prunner."
+_OUTLIVES = "outlives-"
+"""Begins the names of leaves whose tasks may outlive us: nobody but their next owner may judge over them."""
 _numbers = count(1)
 _KEPT = "kept-by-prunner"
 _MOST_ROUNDS = 100
@@ -48,6 +50,7 @@ class Leaf:
     _leaves: "Leaves"
     _once: bool = False
     _left: bool = attrs.field(default=False, init=False)
+    _handed_over: bool = attrs.field(default=False, init=False)
 
     @property
     def join_file(self) -> str:
@@ -91,13 +94,18 @@ class Leaf:
         """Move the members, and those whom they start meanwhile, to where nobody ends them."""
         self._leaves.release(self)
 
+    def hand_over(self) -> None:
+        """Leave the cgroup to the next daemon, whatever else is done with it from now on."""
+        self._handed_over = True
+        self._leaves.spare(self.path)
+
     def cpu_seconds(self) -> float | None:
         """Return the processor time of all that were ever members; None if others were in here before, or unknown."""
         return _cpu_seconds(self.path) if self._once else None
 
     def remove(self) -> None:
         """Remove the cgroup, now or, if the kernel still holds it, at a later occasion; or let another task have it."""
-        if self._left and not self._once and self._leaves.take_back(self.path):
+        if self._handed_over or (self._left and not self._once and self._leaves.take_back(self.path)):
             return
         self._leaves.remove(self.path)
 
@@ -116,16 +124,19 @@ class Leaves:
     _free: list[Path] = attrs.field(factory=list, init=False)
     _visitor: Visitor = attrs.field(factory=Visitor, init=False)
     _visited: float = attrs.field(default=0.0, init=False)
+    _spared: set[Path] = attrs.field(factory=set, init=False)
 
     @classmethod
     def below(cls, parent: Path) -> "Leaves":
         """Make a directory for the leaves below `parent`, and end what a daemon that was killed left behind there.
 
+        What may outlive its daemon is left for `claim`.
+
         Raises:
             OSError: the parent is no cgroup v2 in which we may make others, or the kernel is too old (5.14).
         """
         for old in abandoned_homes(parent):
-            _end(old)
+            _end(old, set(old.glob(f"{_OUTLIVES}*")))
         home = home_below(parent)
         home.mkdir()
         if not (home / "cgroup.kill").exists():
@@ -159,22 +170,24 @@ class Leaves:
                 child.communicate()
             leaf.remove()
 
-    def new(self, *, once: bool = False) -> Leaf:
+    def new(self, *, once: bool = False, outlives: str = "") -> Leaf:
         """Make a cgroup, or take one that a task has left as it was: to make and remove one costs more than all else.
 
         Args:
             once: for one task alone, because it has limits or counts something.
+            outlives: if not empty, for one task alone, and the next daemon can `claim` it by this name.
 
         Raises:
             OSError: it cannot be made.
         """
+        once = once or bool(outlives)
         while self._free and not once:
             path = self._free.pop()
             if _read(f"{path}/cgroup.events") == _NOBODY:
                 return Leaf(path, self)
             self.remove(path)
         self._count += 1
-        path = self.home / f"task-{self._count}"
+        path = self.home / (f"{_OUTLIVES}{outlives}" if outlives else f"task-{self._count}")
         path.mkdir()
         return Leaf(path, self, once)
 
@@ -213,6 +226,10 @@ class Leaves:
         """Tell whether this process is in a leaf, because it could not leave it."""
         return self._visitor.place == leaf.path
 
+    def spare(self, path: Path) -> None:
+        """Leave a leaf alone from now on, also in `close`."""
+        self._spared.add(path)
+
     def remove(self, path: Path) -> None:
         """Remove a leaf, and those that the kernel still held when they were to be removed."""
         self._stale.append(path)
@@ -233,9 +250,9 @@ class Leaves:
             log.warning("processes not moved path=%s error=%s", self._kept, exc.strerror)
 
     def close(self) -> None:
-        """Remove the directory; whatever still lives in it is killed."""
+        """Remove the directory; whatever still lives in it is killed, but for leaves that were handed over."""
         if self._visitor.place is None:
-            _end(self.home)
+            _end(self.home, self._spared)
             self._visitor.close()
         else:
             log.error("control group not ended, this process could not leave it path=%s", self._visitor.place)
@@ -250,6 +267,26 @@ class Leaves:
     @property
     def _kept(self) -> Path:
         return self.home.parent / _KEPT
+
+
+def claim(parent: Path, owner: str, names: Collection[str]) -> dict[str, Leaf]:
+    """Return the leaves by these names that an earlier daemon has left anywhere below `parent`; end its other ones.
+
+    They stay where they are, and what binds their tasks goes on binding them.
+
+    Args:
+        owner: all names of the leaves in question begin with it.
+    """
+    found: dict[str, Leaf] = {}
+    for path in parent.glob(f"{_PREFIX}*/{_OUTLIVES}{owner}-*"):
+        leaf = Leaf(path, Leaves(path.parent), once=True)
+        name = path.name.removeprefix(_OUTLIVES)
+        if name in names:
+            found[name] = leaf
+        else:
+            leaf.kill()
+            leaf.remove()
+    return found
 
 
 def home_below(parent: Path) -> Path:
@@ -286,10 +323,12 @@ def removed(path: Path) -> bool:
     return True
 
 
-def _end(home: Path) -> None:
+def _end(home: Path, spared: set[Path]) -> None:
     try:
-        write_file(home / "cgroup.kill", "1")
-        removed(home)
+        groups = [leaf for leaf in home.iterdir() if leaf.is_dir() and leaf not in spared] if spared else [home]
+        for group in groups:
+            write_file(group / "cgroup.kill", "1")
+            removed(group)
     except OSError as exc:
         log.warning("cgroup not removed path=%s error=%s", home, exc.strerror)
 

@@ -16,6 +16,7 @@ import trio
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream
 from prunner_trio.launch.cgroup import Leaves
+from prunner_trio.launch.ends import Ends
 from prunner_trio.launch.pidns import Namespaces
 from prunner_trio.launch.posix import MOST_DESCRIPTORS, Containment, PosixLauncher
 from prunner_trio.launch.procfs import Stat, open_process
@@ -38,6 +39,7 @@ async def open_launcher(
     cgroup_parent: Path | None = None,
     may_move: bool = True,
     place: str = "",
+    ends: Path | None = None,
 ) -> AsyncIterator[PosixLauncher]:
     """Make a launcher, and this process fit for it.
 
@@ -51,10 +53,14 @@ async def open_launcher(
         cgroup_parent: a cgroup v2 directory in which we may make others; None: our own one.
         may_move: whether `auto` may choose `cgroup`, for which this process moves between cgroups.
         place: see `PosixLauncher`.
+        ends: a directory for the ends of tasks that may outlive this process, made if missing, and used by nobody
+            else; None: no task may outlive it. In a PID namespace none can.
 
     Raises:
+        OSError: the directory for ends cannot be made.
         RuntimeError: the means that was asked for is not there; the message says why.
     """
+    kept = Ends.open(ends) if ends is not None else None
     limits, why, leaves = _raise_descriptor_limit(), "", None
     on_main = threading.current_thread() is threading.main_thread()
     if not on_main and containment in (Containment.CGROUP, Containment.PIDNS, Containment.SUBREAPER):
@@ -71,7 +77,7 @@ async def open_launcher(
         containment = Containment.CGROUP if leaves is not None else containment
         why = why if on_main else "this is not the main thread"
     if containment is Containment.GROUP:
-        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why, place=place)
+        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why, place=place, ends=kept)
         with contextlib.closing(alone) as launcher:
             yield launcher
         return
@@ -93,6 +99,7 @@ async def open_launcher(
             why_not_better=why,
             cgroup_parent=cgroup_parent,
             place=place,
+            ends=kept,
         )
         stack.callback(launcher.close)
         try:

@@ -6,6 +6,7 @@ beginning and its owner. One start per turn of the loop, so that a wide fan of t
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import resource
@@ -24,14 +25,16 @@ import trio
 
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
-from prunner_trio.launch.cgroup import Leaf, Leaves
+from prunner_trio.launch.cgroup import Leaf, Leaves, claim
+from prunner_trio.launch.ends import Ends
 from prunner_trio.launch.limits import Enclosure, Enclosures
 from prunner_trio.launch.pidns import Namespaces, NamespaceTree
 from prunner_trio.launch.procfs import stat
 from prunner_trio.launch.remains import Remains, find_remains
+from prunner_trio.launch.standing import find_parent
 from prunner_trio.launch.tags import tag_for, tagged
-from prunner_trio.launch.tree import MARK, Tree, Trees
-from prunner_trio.launch.wrap import in_namespace, join_line, joining
+from prunner_trio.launch.tree import MARK, Tree, Trees, mark_for
+from prunner_trio.launch.wrap import in_namespace, join_line, joining, keeper
 
 __all__ = ["MOST_DESCRIPTORS", "Containment", "PosixLauncher", "PosixProc"]
 
@@ -42,6 +45,8 @@ _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_DESCRIPTORS = 65536
 _DESCRIPTORS_PER_TASK = 6
 """Two log files, the process, its script, and two more while it starts or while its output is cut."""
+_FIRST_OF_NO_SCRIPT = 10
+"""Scripts use descriptors below this one for their own ends; a shell can name no others."""
 
 
 class Containment(StrEnum):
@@ -67,11 +72,18 @@ class PosixProc:
     _tree: Tree
     _script: int | None
     _enclosure: Enclosure | None = None
+    _outlives: bool = False
+    _handed_over: bool = attrs.field(default=False, init=False)
 
     @property
     def pid(self) -> int:
         """The leader's process id."""
         return self._tree.leader
+
+    @property
+    def outlives(self) -> bool:
+        """Whether it has a keeper, which tells the next daemon how it ends."""
+        return self._outlives
 
     async def wait(self) -> int:
         """Return the leader's exit status, or -n for signal n. The process stays a zombie until `close`."""
@@ -98,6 +110,11 @@ class PosixProc:
         if self._enclosure is not None:
             self._enclosure.release()
 
+    def hand_over(self) -> None:
+        """Leave all to the next daemon, with cgroups and limits; closing the launcher does not end it either."""
+        self._tree.hand_over()
+        self._handed_over = True
+
     def close(self) -> Usage:
         """Reap the leader, give back all descriptors and remove the control groups; return what was used.
 
@@ -109,7 +126,7 @@ class PosixProc:
         if self._enclosure is not None:
             memory, reached = self._enclosure.peak_memory(), self._enclosure.reached()
         cpu, largest = self._tree.close()
-        if self._enclosure is not None:
+        if self._enclosure is not None and not self._handed_over:
             self._enclosure.remove()
         if self._script is not None:
             os.close(self._script)
@@ -141,6 +158,7 @@ class PosixLauncher:
     _spaces: Namespaces | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
     _cgroup_parent: Path | None = attrs.field(default=None, kw_only=True)
+    _ends: Ends | None = attrs.field(default=None, kw_only=True)
     _enclosures: Enclosures | None = attrs.field(default=None, init=False)
     _gate: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _thread: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
@@ -177,17 +195,48 @@ class PosixLauncher:
             return self._launch(command, env, output)
 
     async def remains(self, keys: Collection[str]) -> Mapping[str, Remains]:
-        """Return what is alive of commands that an earlier launcher of this place launched; see `Launcher.remains`."""
+        """Return what is left of commands that an earlier launcher of this place launched; see `Launcher.remains`."""
         await trio.lowlevel.checkpoint()
         placed = {self._placed(key): key for key in keys}
-        return {placed[key]: left for key, left in find_remains(placed).items()}
+        if self._ends is None:
+            return {placed[key]: left for key, left in find_remains(placed).items()}
+        tags = {key: tag_for(mark_for(key)) for key in placed}
+        self._ends.keep_only(tags.values())
+        names = {self._leaf_name(tag): key for key, tag in tags.items()}
+        parent = self._leaves.parent if self._leaves is not None else self._cgroup_parent or find_parent()
+        leaves = claim(parent, self._ends.owner, names) if parent is not None else {}
+        found = find_remains(placed, self._ends, {names[name]: leaf for name, leaf in leaves.items()})
+        return {placed[key]: left for key, left in found.items()}
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove the records of the ends of these commands; see `Launcher.forget`."""
+        if self._ends is not None:
+            self._ends.forget(tag_for(mark_for(self._placed(key))) for key in keys)
+
+    def _leaf_name(self, tag: int) -> str:
+        return f"{self._ends.owner}-{tag:x}" if self._ends is not None else ""
+
+    def _may_outlive(self, command: Command) -> bool:
+        # What is in a namespace ends with us, since its first process listens to us.
+        return command.outlives and bool(command.key) and self._ends is not None and self._spaces is None
+
+    def _new_record(self, command: Command, tag: int) -> Path | None:
+        """Make the record for the end of a command that may outlive us; without one it runs all the same."""
+        if self._ends is None or not self._may_outlive(command):
+            return None
+        try:
+            return self._ends.new(tag)
+        except OSError as exc:
+            log.warning("a task cannot outlive the daemon path=%s error=%s", exc.filename, exc.strerror)
+            return None
 
     def _placed(self, key: str) -> str:
         return f"{self.place}/{key}" if self.place and key else key
 
     @trio.lowlevel.enable_ki_protection
     def _launch(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
-        if command.limits.names and command.fallback is not None:  # a shell binds itself before it begins
+        bound = command.limits.names or self._may_outlive(command)
+        if bound and command.fallback is not None:  # a shell binds itself before it begins, and says what is not found
             command = command.fallback
         try:
             return self._spawn(command, env, output)
@@ -203,12 +252,16 @@ class PosixLauncher:
     def _spawn(self, command: Command, env: Mapping[str, str], output: TaskOutput) -> PosixProc:
         mark = self._trees.new_mark(env.get(MARK, ""), self._placed(command.key))
         own = mark.rpartition(":")[2]
+        tag = tag_for(own)
         with contextlib.ExitStack() as undo:
             enclosures = self._means_for(command)
+            if (record := self._new_record(command, tag)) is not None:
+                undo.callback(self.forget, [command.key])
             leaves = enclosures.leaves if enclosures is not None and enclosures.needs_leaf(command.limits) else None
             leaf = None
             if (leaves := self._leaves or leaves) is not None:
-                leaf = leaves.new(once=enclosures is not None)
+                name = self._leaf_name(tag) if record is not None else ""
+                leaf = leaves.new(once=enclosures is not None, outlives=name)
             if leaf is not None:
                 undo.callback(_undo_leaf, leaf)
             enclosure = enclosures.new(command.limits, leaf) if enclosures is not None else None
@@ -220,10 +273,10 @@ class PosixLauncher:
             groups += enclosure.join_files if enclosure is not None else ()
             argv, path, script = command.argv, None, None
             if command.script is not None:
-                script = os.memfd_create("script", os.MFD_CLOEXEC)
+                script = _new_script()
                 undo.callback(os.close, script)
                 _write_script(script, command.script, join_line(groups))
-                path = f"/proc/{os.getpid()}/fd/{script}"
+                path = f"/proc/{os.getpid() if record is None else 'self'}/fd/{script}"
             elif groups:
                 argv = joining(argv, groups)
             stdin, control = subprocess.DEVNULL, None
@@ -236,6 +289,8 @@ class PosixLauncher:
                 stdin = other_end.fileno()
             elif path is not None:
                 argv = (*argv, path)
+            if record is not None:
+                argv = keeper(str(record), argv, self._limits[0] if self._limits is not None else None)
             with contextlib.ExitStack() as start:
                 if control is not None:
                     start.callback(other_end.close)
@@ -244,7 +299,7 @@ class PosixLauncher:
                 if self._spaces is not None:
                     start.enter_context(self._spaces.fresh())
                 start.enter_context(_signals_not_ignored())
-                start.enter_context(tagged(tag_for(own)))
+                start.enter_context(tagged(tag))
                 child = subprocess.Popen(
                     argv,
                     env={**env, MARK: mark},
@@ -253,6 +308,8 @@ class PosixLauncher:
                     stdin=stdin,
                     stdout=output.fileno(Stream.STDOUT),
                     stderr=output.fileno(Stream.STDERR),
+                    # The path of a script leads through us, unless the task has it itself.
+                    pass_fds=(script,) if script is not None and record is not None else (),
                 )
                 undo.callback(_undo_child, child)
             pidfd = os.pidfd_open(child.pid)
@@ -269,7 +326,7 @@ class PosixLauncher:
         else:
             tree = Tree(child.pid, pidfd, own, self._trees, leaf)
         self._trees.add(tree)
-        return PosixProc(tree, script, enclosure)
+        return PosixProc(tree, script, enclosure, record is not None)
 
     def _means_for(self, command: Command) -> Enclosures | None:
         """Return the means to enforce the limits of a command; None if it has none.
@@ -309,6 +366,11 @@ def _located(command: Command, env: Mapping[str, str]) -> str:
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     return found
+
+
+def _new_script() -> int:
+    with os.fdopen(os.memfd_create("script", os.MFD_CLOEXEC), "wb", buffering=0) as file:
+        return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_OF_NO_SCRIPT)
 
 
 def _write_script(fd: int, text: str, join: str) -> None:

@@ -230,6 +230,12 @@ class Tree:
         """Return to whom signals were sent, leaders of the tree before others, as `name (pid n)`."""
         return tuple(self._told.values())
 
+    def hand_over(self) -> None:
+        """Leave all to the next daemon; only `close` may follow."""
+        self._trees.keep(self, self.members())
+        if self._leaf is not None:
+            self._leaf.hand_over()
+
     def let_go(self) -> None:
         """Leave the living alone from now on, but for `close`."""
         if kept := self.members():

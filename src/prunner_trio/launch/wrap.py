@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["in_namespace", "join_line", "joining"]
+__all__ = ["in_namespace", "join_line", "joining", "keeper"]
 
 _INIT = """\
 exec 5<&0 4>&2 2>/dev/null </dev/null
@@ -18,6 +18,20 @@ until nobody holds the other end of its standard input. By that it tells two num
 and the status of the command. While it waits for either, it reaps whoever has lost his parents."""
 
 _SCRIPT = "/proc/1/fd/3"
+
+_KEEPER = """\
+exec 3>&2 2>/dev/null
+echo $$ >>"$1"
+[ -z "$2" ] || ulimit -S -n "$2"
+trap : INT TERM HUP QUIT
+(shift 2; exec "$@" 2>&3 3>&-)
+set -- "$1" $?
+echo "$2" >>"$1"
+exit "$2"
+"""
+# No variables: one that comes from the environment would be changed for the command too. A subshell has the usual
+# actions for signals that are trapped here; without the traps, a signal to the group would end the keeper before it
+# could tell how the command ended. Its own stderr is no place for `Killed` and the like, the log is the task's.
 
 
 def join_line(files: Iterable[str]) -> str:
@@ -42,3 +56,16 @@ def in_namespace(unshare: str, argv: Sequence[str], script: str | None) -> tuple
     if script is None:
         return inner
     return ("/bin/sh", "-c", 'exec 3<"$0" && exec "$@"', script, *inner, _SCRIPT)
+
+
+def keeper(record: str, argv: Sequence[str], descriptors: int | None) -> tuple[str, ...]:
+    """Return the words of a shell that runs a command as its child and keeps how that ends, whoever else dies.
+
+    It writes its own pid as the first line of a file, and as the second the command's exit status, 128 + n for signal
+    n, with which it then ends itself.
+
+    Args:
+        record: the path of that file, which is there and empty.
+        descriptors: how many the command may have open; None: as many as this process.
+    """
+    return ("/bin/sh", "-c", _KEEPER, "keeper", record, "" if descriptors is None else str(descriptors), *argv)

@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from prunner_trio.errors import LaunchError
-from prunner_trio.execution.seams import Command, Launcher, Proc, TaskOutput
+from prunner_trio.execution.seams import Command, Launcher, Proc, Remaining, TaskOutput
 
 __all__ = ["TimedLauncher"]
 
@@ -35,6 +35,10 @@ class TimedLauncher:
         self.launched(trio.current_time() - began)  # no checkpoint: the process is ours to pass on
         return proc
 
-    async def remains(self, keys: Collection[str]) -> Mapping[str, Proc]:
+    async def remains(self, keys: Collection[str]) -> Mapping[str, Remaining]:
         """See `Launcher.remains`."""
         return await self.inner.remains(keys)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """See `Launcher.forget`."""
+        self.inner.forget(keys)

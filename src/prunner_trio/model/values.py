@@ -35,7 +35,7 @@ class StopReason(StrEnum):
     SHUTDOWN = "shutdown"
     """The runner, or the program that embeds it, ends."""
     INTERRUPTED = "interrupted"
-    """The daemon died while the job was running."""
+    """The daemon died while the job was running, or was replaced by another one to which it could not be given."""
     INTERNAL = "internal"
     """A defect of the runner."""
 
@@ -96,6 +96,7 @@ class JobView:
         stop: the first stop request, if any.
         error: the text of the first failure; empty if there was none.
         attempt: 1, and one more for each time that it began again because its daemon had died (`requeue`).
+        handed_over: its daemon has left it, running, to the next one.
     """
 
     id: JobId
@@ -113,6 +114,7 @@ class JobView:
     stop: StopRequest | None = None
     error: str = ""
     attempt: int = 1
+    handed_over: bool = False
 
     def task(self, name: str) -> TaskView | None:
         """Return the task of that name, if the job has one."""

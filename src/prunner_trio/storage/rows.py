@@ -33,18 +33,18 @@ __all__ = [
 Row = tuple[Any, ...]
 
 INSERT_JOB = """INSERT INTO job (number, id, pipeline, definition, state, created, started, ended, not_before,
-    stop_reason, stop_at, stop_by, user, partition, error, variables, attempt)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    stop_reason, stop_at, stop_by, user, partition, error, variables, attempt, handed_over)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 UPDATE_JOB = """UPDATE job SET state = ?, started = ?, ended = ?, not_before = ?, stop_reason = ?, stop_at = ?,
-    stop_by = ?, error = ?, attempt = ? WHERE id = ?"""
+    stop_by = ?, error = ?, attempt = ?, handed_over = ? WHERE id = ?"""
 
 # A job that is not there, because it could not be saved or has been removed, has no tasks: nothing is written.
 REPLACE_TASK = """REPLACE INTO task (job, position, name, state, depends_on, started, ended, exit_code, reason,
     allow_failure) SELECT number, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM job WHERE id = ?"""
 
 JOB_COLUMNS = """number, id, pipeline, definition, state, created, started, ended, not_before, stop_reason, stop_at,
-    stop_by, user, partition, error, variables, attempt"""
+    stop_by, user, partition, error, variables, attempt, handed_over"""
 
 TASK_COLUMNS = "job, position, name, state, depends_on, started, ended, exit_code, reason, allow_failure"
 
@@ -97,6 +97,7 @@ def job_parameters(job: JobView, definition: int) -> Row:
         _clean(job.error),
         variables,
         job.attempt,
+        job.handed_over,
     )
 
 
@@ -110,6 +111,7 @@ def update_parameters(job: JobView) -> Row:
         *_stop(job),
         _clean(job.error),
         job.attempt,
+        job.handed_over,
         job.id,
     )
 
@@ -137,7 +139,7 @@ def job_from_row(row: Row, definition: PipelineDef, touched: Mapping[int, TaskVi
         StoreError: the row holds a state or a stop reason that this program does not know.
     """
     (number, job_id, pipeline, _, state, created, started, ended, not_before, reason, at, by, *rest) = row
-    user, part, error, data, attempt = rest
+    user, part, error, data, attempt, handed_over = rest
     try:
         known = _STATES[state]
         stop = StopRequest(_STOP_REASONS[reason], at, by) if reason is not None else None
@@ -161,6 +163,7 @@ def job_from_row(row: Row, definition: PipelineDef, touched: Mapping[int, TaskVi
         stop,
         error,
         attempt,
+        bool(handed_over),
     )
 
 

@@ -57,7 +57,12 @@ def _version_2(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE job ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1, _version_2)
+def _version_3(connection: sqlite3.Connection) -> None:
+    """Remember which jobs a daemon has left to the next one."""
+    connection.execute("ALTER TABLE job ADD COLUMN handed_over INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1, _version_2, _version_3)
 """Step n leads from version n to version n + 1. Steps are never changed once released, only added."""
 
 VERSION = len(MIGRATIONS)

@@ -1,7 +1,7 @@
 """Test what your pipelines do when they fail, hang or are canceled: on virtual time, without starting a process."""
 
 from prunner_trio.storage.memory import MemoryJournal
-from prunner_trio.testing.fakes import Act, Acts, FakeLauncher, FakeProc, Launch
+from prunner_trio.testing.fakes import Act, Acts, FakeLauncher, FakeProc, FakeRemains, Launch
 from prunner_trio.testing.simulation import EPOCH, Rig, Scenario, open_rig, simulate
 from prunner_trio.testing.transcript import Entry, Transcript
 
@@ -12,6 +12,7 @@ __all__ = [
     "Entry",
     "FakeLauncher",
     "FakeProc",
+    "FakeRemains",
     "Launch",
     "MemoryJournal",
     "Rig",

@@ -3,15 +3,16 @@
 import math
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import attrs
 import trio
 
-from prunner_trio.errors import LaunchError
+from prunner_trio.errors import EndLost, LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
 from prunner_trio.output.memory import MemoryTaskOutput
 
-__all__ = ["Act", "Acts", "FakeLauncher", "FakeProc", "Launch"]
+__all__ = ["Act", "Acts", "FakeLauncher", "FakeProc", "FakeRemains", "Launch"]
 
 
 @attrs.frozen
@@ -31,6 +32,7 @@ class Act:
         usage: what it has used in the end.
         launch_seconds: how long it takes to start it.
         launch_error: if not empty, it cannot be started, and this is why.
+        end_lost: of something that an earlier daemon has left: nobody knows how it ends.
     """
 
     seconds: float = 0.0
@@ -44,6 +46,7 @@ class Act:
     usage: Usage = attrs.field(factory=Usage)
     launch_seconds: float = 0.0
     launch_error: str = ""
+    end_lost: bool = False
 
 
 @attrs.frozen
@@ -76,7 +79,15 @@ Acts = Mapping[str, Act | Sequence[Act] | Callable[[Launch], Act]]
 class FakeProc:
     """A process tree on paper; implements `Proc`."""
 
-    def __init__(self, pid: int, act: Act, said: Callable[[str], None], closed: Callable[["FakeProc"], None]) -> None:
+    def __init__(
+        self,
+        pid: int,
+        act: Act,
+        said: Callable[[str], None],
+        closed: Callable[["FakeProc"], None],
+        *,
+        outlives: bool = False,
+    ) -> None:
         self._pid = pid
         self._act = act
         self._said = said
@@ -88,11 +99,17 @@ class FakeProc:
         self._changed = trio.Event()
         self._closed = False
         self._signaled = False
+        self._outlives = outlives
 
     @property
     def pid(self) -> int:
         """A number that no process has."""
         return self._pid
+
+    @property
+    def outlives(self) -> bool:
+        """See `Proc.outlives`."""
+        return self._outlives
 
     @property
     def alive(self) -> bool:
@@ -154,6 +171,10 @@ class FakeProc:
         if self.alive:
             self._said("let go")
 
+    def hand_over(self) -> None:
+        """See `Proc.hand_over`; noted in the transcript."""
+        self._said("handed over")
+
     def close(self) -> Usage:
         """See `Proc.close`."""
         if self._closed:
@@ -163,12 +184,47 @@ class FakeProc:
         return self._act.usage
 
 
+class FakeRemains(FakeProc):
+    """What an earlier daemon has left on paper; implements `Remaining`."""
+
+    def __init__(
+        self,
+        pid: int,
+        act: Act,
+        said: Callable[[str], None],
+        closed: Callable[[FakeProc], None],
+        now: Callable[[], float],
+    ) -> None:
+        super().__init__(pid, act, said, closed, outlives=not act.end_lost)
+        self._ended = now() + act.seconds if act.seconds <= 0 else None
+
+    @property
+    def ended(self) -> float | None:
+        """See `Remaining.ended`."""
+        return None if self._act.end_lost else self._ended
+
+    async def wait(self) -> int:
+        """See `Remaining`."""
+        status = await super().wait()
+        if self._act.end_lost:
+            raise EndLost
+        return status
+
+    async def wait_gone(self) -> None:
+        """See `Proc.wait_gone`; no time-out comes before the news that nobody is there."""
+        if self.alive:
+            await super().wait_gone()
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+
 class FakeLauncher:
     """A launcher that starts nothing; implements `Launcher`.
 
     Attributes:
         launches: everything that was asked for, in order.
         open: the process trees that were launched and not yet closed.
+        forgotten: the keys of all commands whose ends need not be kept any more.
     """
 
     def __init__(
@@ -176,16 +232,21 @@ class FakeLauncher:
         acts: Acts | None = None,
         note: Callable[[Launch, str], None] | None = None,
         remains: Mapping[str, Act] | None = None,
+        now: Callable[[], float] = trio.current_time,
     ) -> None:
         """Start nothing, as `acts` say.
 
         Args:
             note: told of signals to what was launched.
-            remains: what an earlier daemon left alive, by task or `job id/task`: an `Act` that begins
-                when the new daemon does.
+            remains: what an earlier daemon left alive, by task or `job id/task`: an `Act` that begins when the new
+                daemon does. With `seconds` of 0 or less it had ended by then, so many seconds before, and only the
+                record of its end is there.
+            now: wall time.
         """
         self.launches: list[Launch] = []
         self.open: set[FakeProc] = set()
+        self.forgotten: list[str] = []
+        self._now = now
         self._acts = dict(acts or {})
         self._note = note or (lambda launch, what: None)
         self._counts: dict[str, int] = {}
@@ -212,21 +273,30 @@ class FakeLauncher:
         say(Stream.STDERR, act.stderr.encode())
         return self._proc(launch, act)
 
-    async def remains(self, keys: Collection[str]) -> Mapping[str, FakeProc]:
+    def forget(self, keys: Collection[str]) -> None:
+        """See `Launcher.forget`."""
+        self.forgotten += keys
+
+    async def remains(self, keys: Collection[str]) -> Mapping[str, FakeRemains]:
         """See `Launcher.remains`."""
         await trio.lowlevel.checkpoint()
-        found = {}
+        found: dict[str, FakeRemains] = {}
         for key in keys:
             job_id, _, task = key.partition("/")
             act = self._remains.get(key, self._remains.get(task))
             if act is not None:
                 launch = Launch(trio.current_time(), "", task, job_id, Command((), "/", key=key), {})
-                found[key] = self._proc(launch, act)
+                self._started += 1
+                said = partial(self._note, launch)
+                proc = FakeRemains(1_000_000 + self._started, act, said, self.open.discard, self._now)
+                self.open.add(proc)
+                found[key] = proc
         return found
 
     def _proc(self, launch: Launch, act: Act) -> FakeProc:
         self._started += 1
-        proc = FakeProc(1_000_000 + self._started, act, lambda what: self._note(launch, what), self.open.discard)
+        pid, said, outlives = 1_000_000 + self._started, partial(self._note, launch), launch.command.outlives
+        proc = FakeProc(pid, act, said, self.open.discard, outlives=outlives)
         self.open.add(proc)
         return proc
 

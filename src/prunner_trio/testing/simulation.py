@@ -61,6 +61,7 @@ async def open_rig(
     kill_timeout: float = 2.0,
     most_tasks: int | None = None,
     remains: Mapping[str, Act] | None = None,
+    outlive: bool = False,
 ) -> AsyncIterator[Rig]:
     """Open a runner on paper inside a Trio program that runs on a `MockClock`.
 
@@ -70,7 +71,9 @@ async def open_rig(
         env: the environment that tasks start from.
         kill_timeout: see `run_engine`.
         most_tasks: see `run_engine`.
-        remains: what the earlier rig left alive, by task or `job id/task`; each begins now.
+        remains: what the earlier rig left alive, by task or `job id/task`; each begins now, or with `seconds` of 0 or
+            less has ended so long ago and left the record of its end.
+        outlive: see `run_engine`.
     """
     transcript, started = Transcript(), trio.current_time()
     journal = journal if journal is not None else MemoryJournal()
@@ -91,7 +94,10 @@ async def open_rig(
         what = "removed" if event.kind is EventKind.REMOVED else event.state.value
         note(event.job_id, event.pipeline, event.task, f"{what} ({event.reason})" if event.reason else what)
 
-    launcher = FakeLauncher(acts, signaled, remains)
+    def now() -> float:
+        return EPOCH + trio.current_time() - started
+
+    launcher = FakeLauncher(acts, signaled, remains, now)
     first = await journal.last_number()
 
     def new_id() -> JobId:
@@ -109,7 +115,8 @@ async def open_rig(
             cwd="/",
             kill_timeout=kill_timeout,
             most_tasks=most_tasks,
-            now=lambda: EPOCH + trio.current_time() - started,
+            outlive=outlive,
+            now=now,
             new_id=new_id,
         ) as runner:
             watching.enter_context(runner.observe(observed))
@@ -127,6 +134,7 @@ def simulate(
     kill_timeout: float = 2.0,
     most_tasks: int | None = None,
     remains: Mapping[str, Act] | None = None,
+    outlive: bool = False,
     time_limit: float = 1_000_000.0,
 ) -> Transcript:
     """Run `scenario(rig)` to its end, let the running jobs finish, and return what happened.
@@ -154,6 +162,7 @@ def simulate(
                 kill_timeout=kill_timeout,
                 most_tasks=most_tasks,
                 remains=remains,
+                outlive=outlive,
             ) as rig:
                 await scenario(rig)
         if rig.launcher.open:
