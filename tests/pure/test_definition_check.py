@@ -603,7 +603,8 @@ def pipelines(draw: st.DrawFn) -> PipelineDef:
         draw(st.sampled_from(OnDaemonCrash)),
         draw(LOG_LIMITS),
     )
-    if Orphans.KEEP in (drawn.orphans, *(task.orphans for task in drawn.tasks)):  # no limit goes with that
+    kept = Orphans.KEEP in (drawn.orphans, *(task.orphans for task in drawn.tasks))
+    if kept or drawn.on_daemon_crash is OnDaemonCrash.ADOPT:  # no limit goes with that
         unlimited = tuple(attrs.evolve(task, log_limit=0) for task in drawn.tasks)
         return attrs.evolve(drawn, tasks=unlimited, log_limit=None)
     return drawn
@@ -678,6 +679,21 @@ def test_who_is_kept_cannot_have_a_limited_log(text: str, keys: str) -> None:
     assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{keys}")
     assert "log_limit cannot go with orphans: keep" in problem.message
     assert problem.hint == "write log_limit: none, or orphans: wait"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("{on_daemon_crash: adopt, log_limit: ▸1Mi, tasks: {t: }}", "log_limit"),
+        ("{on_daemon_crash: adopt, tasks: {t: {log_limit: ▸1Mi}}}", "tasks.t.log_limit"),
+    ],
+)
+def test_a_limit_of_logs_does_not_go_with_tasks_that_outlive_the_daemon(text: str, key: str) -> None:
+    place = text.index("▸")
+    (problem,) = check_files({"f.yml": f"pipelines:\n  p: {text.replace('▸', '')}"})[1]
+    assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{key}")
+    assert "log_limit cannot go with on_daemon_crash: adopt" in problem.message
+    assert problem.hint == "write log_limit: none"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.whole.test_escapes import ALL, Daemon, living, wait_for
+from tests.whole.test_escapes import Daemon, cgroup_works, living, wait_for
 
 pytestmark = pytest.mark.whole
 
+ALL = [
+    "group",
+    "subreaper",
+    pytest.param("cgroup", marks=pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")),
+]
 HIDE = "env -i /usr/bin/setsid /bin/sleep TOKEN"
 
 
@@ -298,3 +303,20 @@ def test_the_environment_the_input_and_the_program_of_a_task_are_the_same_with_a
             logs = json.dumps({task: it.log(job, task) for task in tasks})
             found.append((it.tasks(job), logs.replace(job, "JOB").replace(f"PIPELINE={name}", "PIPELINE=")))
         assert found[0] == found[1]
+
+
+def test_a_task_whose_output_is_limited_is_stopped_by_a_handover_and_its_job_interrupted(
+    tmp_path: Path, token: str
+) -> None:
+    pipelines = {"p": {"tasks": {"t": {"log_limit": "1Mi", "script": ["sleep TOKEN; :"]}}}}
+    with house(tmp_path, token, pipelines, "--handover") as it:
+        job = it.daemon.schedule("p")
+        wait_for(lambda: living(token) == 1, "the process")
+        assert it.hand_over() == 0
+        assert living(token) == 0
+        it.next()
+        end = it.daemon.detail(job)
+        assert (end["canceled"], end["lastError"]) == (
+            True,
+            "the daemon was replaced, and a task could not be handed over",
+        )
