@@ -8,7 +8,7 @@ import attrs
 
 from prunner_trio.definition.pipeline import PipelineDef
 
-__all__ = ["cycles", "order", "to_dot", "to_svg", "to_text"]
+__all__ = ["cycles", "layers", "order", "to_dot", "to_svg", "to_text"]
 
 Tasks = Mapping[str, Sequence[str]]
 """Names of tasks, each with those it depends on."""
@@ -43,6 +43,22 @@ def _dependents(tasks: Tasks) -> dict[str, list[str]]:
         for need in set(needs):
             dependents.setdefault(need, []).append(name)
     return dependents
+
+
+def layers(tasks: Tasks) -> list[list[str]]:
+    """Return the names in layers, each after all layers with something it depends on, in the order of `order`.
+
+    Raises:
+        ValueError: see `order`.
+    """
+    layer_of: dict[str, int] = {}
+    found: list[list[str]] = []
+    for name in order(tasks):
+        layer_of[name] = layer = 1 + max((layer_of[need] for need in tasks[name]), default=-1)
+        if layer == len(found):
+            found.append([])
+        found[layer].append(name)
+    return found
 
 
 def cycles(tasks: Tasks) -> Iterator[tuple[str, ...]]:
@@ -161,16 +177,9 @@ def to_svg(pipeline: PipelineDef) -> str:
 
 
 def _layout(needs: Tasks) -> dict[str, _Box]:
-    column_of: dict[str, int] = {}
-    columns: list[list[str]] = []
-    for name in order(needs):
-        column_of[name] = column = 1 + max((column_of[need] for need in needs[name]), default=-1)
-        if column == len(columns):
-            columns.append([])
-        columns[column].append(name)
     boxes: dict[str, _Box] = {}
     x = _MARGIN
-    for names in columns:
+    for names in layers(needs):
         # Close to the middle of what it depends on, a box needs the fewest crossing arrows.
         names.sort(key=lambda name: (sum(boxes[need].y for need in needs[name]) / max(1, len(needs[name])), name))
         for row, name in enumerate(names):

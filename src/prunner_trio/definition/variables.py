@@ -9,7 +9,7 @@ import attrs
 
 from prunner_trio.errors import InvalidVariable
 
-__all__ = ["ENV_PREFIX", "RESERVED", "VariableEnv", "checked_variables", "variable_env"]
+__all__ = ["ENV_PREFIX", "RESERVED", "VariableEnv", "checked_variables", "env_name", "variable_env"]
 
 ENV_PREFIX = "PRUNNER_VAR_"
 """Every variable is given to each task as an environment variable with this prefix."""
@@ -97,7 +97,7 @@ def variable_env(variables: Mapping[str, object]) -> VariableEnv:
     left_out: list[str] = []
     room = _MOST
     for name in sorted(variables):
-        key = ENV_PREFIX + _NOT_IN_NAMES.sub("_", name.upper())
+        key = env_name(name)
         text = _env_text(variables[name])
         size = len(key) + len(text.encode()) + 10  # an equals sign, a zero byte, and the kernel's pointer to it
         if key in env:
@@ -108,6 +108,11 @@ def variable_env(variables: Mapping[str, object]) -> VariableEnv:
             env[key], owner[key] = text, name
             room -= size
     return VariableEnv(env, tuple(left_out))
+
+
+def env_name(name: str) -> str:
+    """Return the name of the environment variable that holds a variable."""
+    return ENV_PREFIX + _NOT_IN_NAMES.sub("_", name.upper())
 
 
 def _env_text(value: object) -> str:

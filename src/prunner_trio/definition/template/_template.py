@@ -9,6 +9,7 @@ from prunner_trio.definition.template._evaluation import Limits, evaluate
 from prunner_trio.definition.template._lexer import LEFT
 from prunner_trio.definition.template._nodes import Tree
 from prunner_trio.definition.template._parser import parse_trees
+from prunner_trio.definition.template._uses import uses
 
 __all__ = ["Template", "parse", "render"]
 
@@ -24,6 +25,14 @@ class Template:
 
     text: str
     _trees: Mapping[str, Tree] = attrs.field(repr=False)
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The members of its dot that are named in it: what it may look up, whatever way its conditions go.
+
+        What stands in a ``define`` is not looked at, since its dot may be anything.
+        """
+        return frozenset(uses(self._trees[NAME].nodes) if NAME in self._trees else ())
 
     def render(self, data: Mapping[str, object], *, limits: Limits = _DEFAULT_LIMITS) -> str:
         """Execute the template with `data` as its dot; values are data and never parsed again.
