@@ -20,7 +20,7 @@ from prunner_trio.execution.seams import (
     SavedJob,
     TaskChanged,
 )
-from prunner_trio.model import JobId, JobView, State, StopReason, StopRequest, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, State, StopReason, StopRequest, TaskView
 from prunner_trio.storage import MemoryJournal, open_journal
 
 pytestmark = pytest.mark.real
@@ -254,6 +254,47 @@ def test_pages_are_newest_first_below_a_number(restart: Restart) -> None:
             assert await numbers("even", 6, 10) == [4, 2]
             assert await numbers("none", None, 10) == []
             assert await numbers(None, None, 0) == []
+
+    run(scenario, restart)
+
+
+QUERIES = [
+    JobQuery(),
+    JobQuery(pipeline="test"),
+    JobQuery(states=(State.DONE, State.RUNNING)),
+    JobQuery(user="jane"),
+    JobQuery(since=1003.0, until=1006.0),
+    JobQuery(before=4, limit=2),
+    JobQuery(after=4, limit=2),
+    JobQuery(after=1, before=6, states=(State.WAITING,), limit=1),
+    *(JobQuery(text=text) for text in ("MAIN", "größe", "GRÖSSE", "5%", "5_", "_", "\\", '"', "oh", "p-7", "a\nb")),
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=repr)
+def test_a_question_finds_what_matches_it(restart: Restart, query: JobQuery) -> None:
+    async def scenario(restart: Restart) -> None:
+        variables = [{}, {"branch": "Main"}, {"b": "Größe", "n": "50%"}, {"b": "5_0"}, {"b": 'a\nb\\"'}]
+        jobs = [
+            new_job(
+                number,
+                pipeline="test" if number % 2 else "build",
+                variables=variables[number % 5],
+                user="jane" if number < 5 else "",
+                partition=f"p-{number}",
+                error="oh no" if number == 4 else "",
+            )
+            for number in range(1, 9)
+        ]
+        jobs[2] = attrs.evolve(jobs[2], state=State.DONE)
+        async with restart() as journal:
+            await save(journal, *map(added, jobs))
+            expected = query.page([job for job in jobs if query.matches(job)])
+            assert [job.number for job in await journal.search(query)] == [job.number for job in expected]
+            without = {3, 4}
+            expected = query.page([job for job in jobs if query.matches(job) and job.number not in without])
+            found = await journal.search(query, without=without)
+            assert [job.number for job in found] == [job.number for job in expected]
 
     run(scenario, restart)
 

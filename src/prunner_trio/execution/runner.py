@@ -24,8 +24,19 @@ from prunner_trio.execution.housekeeping import Housekeeping
 from prunner_trio.execution.job import JobRun, Services
 from prunner_trio.execution.plain_errors import plain_errors
 from prunner_trio.execution.seams import JobAdded, JobReset, JobsRemoved, OutputStore, Remaining, SavedJob, task_key
-from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, StopReason
-from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable
+from prunner_trio.model import (
+    Event,
+    EventKind,
+    JobId,
+    JobQuery,
+    JobView,
+    PipelineView,
+    State,
+    StopReason,
+    WaitPlace,
+    WaitReason,
+)
+from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable, wait_places
 
 __all__ = ["Runner", "StopLevel"]
 
@@ -94,12 +105,17 @@ class Runner:
         variables: Mapping[str, object] = _NO_VARIABLES,
         user: str = "",
         partition: str = "",
+        job_id: JobId | None = None,
     ) -> Job:
         """Decide over a new job, in one synchronous step. Not a checkpoint.
 
         The job is not on disk yet: `Job.saved` tells when. Nothing of it starts before.
 
+        Args:
+            job_id: a UUID that no job has; None: a new random one.
+
         Raises:
+            ValueError: a live job has this id. (With that of a kept one the new job cannot be saved.)
             ShuttingDown: the runner is about to end.
             PipelineNotFound: no such pipeline.
             InvalidVariable: a variable cannot be given to a task.
@@ -110,10 +126,12 @@ class Runner:
         definition = self._definitions.get(pipeline)
         if definition is None:
             raise PipelineNotFound(pipeline)
+        if job_id in self._runs:
+            raise ValueError(f"there is a job {job_id} already")
         variables = checked_variables(variables)
         line = self._lines[pipeline]
         clock = trio.current_time()
-        job_id = self._new_id()
+        job_id = job_id or self._new_id()
         new = Waiting(job_id, clock + definition.start_delay if definition.start_delay > 0 else 0.0, partition)
         admission = admit(definition, line.waiting.values(), self._taken(line), new, clock)
         evicted = self._runs[admission.evict] if admission.evict is not None else None
@@ -365,6 +383,40 @@ class Runner:
         kept = await self._services.journal.jobs(pipeline=pipeline, before=before, limit=limit)
         return [run.view() if (run := self._runs.get(view.id)) is not None else view for view in kept]
 
+    async def search(self, query: JobQuery) -> Sequence[JobView]:
+        """Return a page of jobs, live and kept, newest first.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        live = {view.number: view for view in self.live()}
+        kept = await self._services.journal.search(query, without=live)
+        return query.page([*kept, *filter(query.matches, live.values())])
+
+    def places(self, pipeline: str) -> Mapping[JobId, WaitPlace]:
+        """Return where the waiting jobs of a pipeline stand, and what each of them waits for."""
+        line = self._lines.get(pipeline)
+        if line is None:
+            return {}
+        draining = self._level > StopLevel.SERVE
+        taken, slots = len(line.slots), line.definition.concurrency
+        places = wait_places(
+            line.waiting.values(), line.unsaved, taken=taken, slots=slots, draining=draining, now=trio.current_time()
+        )
+        for job_id in line.slots:
+            if self._runs[job_id].state is State.WAITING:
+                unsaved = job_id in line.unsaved and self._runs[job_id].view().attempt == 1
+                reason = WaitReason.SAVING if unsaved else WaitReason.STARTING
+                places[job_id] = WaitPlace(reason, None, len(line.waiting), taken, slots)
+        return places
+
+    @property
+    def unready(self) -> str:
+        """Why a new job would not be accepted, whatever its pipeline; empty if it would."""
+        if self._level > StopLevel.SERVE:
+            return "the daemon is about to end"
+        return self._services.journal.problem
+
     def pipelines(self) -> list[PipelineView]:
         """Return the current pipelines, sorted by name."""
         return [self._pipeline_view(pipeline) for pipeline in self._definitions]
@@ -377,6 +429,7 @@ class Runner:
             and schedulable(pipeline, line.waiting.values(), self._taken(line)),
             running=any(self._runs[job_id].state is State.RUNNING for job_id in line.slots),
             waiting=len(line.waiting),
+            slots=len(line.slots),
         )
 
     def counts(self) -> tuple[int, int]:

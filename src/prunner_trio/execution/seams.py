@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from prunner_trio.definition.pipeline import NO_LIMITS, Limits, PipelineDef
-from prunner_trio.model import JobId, JobView, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, TaskView
 
 __all__ = [
     "Change",
@@ -313,6 +313,11 @@ class Expired:
 class Journal(Protocol):
     """Keeps jobs over a restart."""
 
+    @property
+    def problem(self) -> str:
+        """Why the store cannot be written, as far as the last attempt could tell; empty if it can."""
+        ...
+
     def record(self, change: Change) -> Ticket:
         """Take a change into the open batch. Never blocks, never raises.
 
@@ -345,6 +350,13 @@ class Journal(Protocol):
 
     async def jobs(self, *, pipeline: str | None, before: int | None, limit: int) -> Sequence[JobView]:
         """Return finished and unfinished jobs, newest first, with numbers below `before`. Raises `StoreError`."""
+        ...
+
+    async def search(self, query: JobQuery, *, without: Collection[int] = ()) -> Sequence[JobView]:
+        """Return a page of jobs as they are on disk, newest first, but none of the numbers `without`.
+
+        Raises `StoreError`.
+        """
         ...
 
     async def pipelines(self) -> Sequence[str]:

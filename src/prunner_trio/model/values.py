@@ -11,7 +11,16 @@ import attrs
 
 from prunner_trio.model.states import State
 
-__all__ = ["JobId", "JobView", "PipelineView", "StopReason", "StopRequest", "TaskView"]
+__all__ = [
+    "JobId",
+    "JobView",
+    "PipelineView",
+    "StopReason",
+    "StopRequest",
+    "TaskView",
+    "WaitPlace",
+    "WaitReason",
+]
 
 JobId = NewType("JobId", str)
 """A UUID in its usual form: lower case, with dashes."""
@@ -129,9 +138,44 @@ class PipelineView:
         schedulable: a new job would be accepted now.
         running: a job of it has started and is not over.
         waiting: how many jobs are on its wait list.
+        slots: how many jobs hold a slot: running, about to start, or ended and being saved.
     """
 
     name: str
     schedulable: bool
     running: bool
     waiting: int
+    slots: int = 0
+
+
+class WaitReason(StrEnum):
+    """Why a job does not run yet."""
+
+    SLOTS = "slots"
+    """All slots of its pipeline are taken."""
+    DELAYED = "delayed"
+    """Its `start_delay` has not passed."""
+    SAVING = "saving"
+    """Its acceptance is not on disk yet."""
+    STARTING = "starting"
+    """It has a slot and is about to start, or what is left of its earlier attempt is being brought down."""
+    DRAINING = "draining"
+    """The daemon starts nothing any more; the next one will."""
+
+
+@attrs.frozen
+class WaitPlace:
+    """Where a job waits.
+
+    Attributes:
+        position: in the wait list of its pipeline, from 1; None if it has a slot already.
+        length: of that list.
+        taken: how many jobs of its pipeline hold a slot.
+        slots: how many may.
+    """
+
+    reason: WaitReason
+    position: int | None
+    length: int
+    taken: int
+    slots: int

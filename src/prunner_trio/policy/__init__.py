@@ -1,5 +1,6 @@
 """Decisions over wait lists and retention: pure functions, no clock of their own."""
 
+from prunner_trio.policy.places import wait_places
 from prunner_trio.policy.retention import ORPHAN_GRACE, RetentionRule, next_look, retention_rule
 from prunner_trio.policy.wait_list import Admission, Waiting, WaitList, admit, next_wakeup, schedulable, startable
 
@@ -15,4 +16,5 @@ __all__ = [
     "retention_rule",
     "schedulable",
     "startable",
+    "wait_places",
 ]

@@ -6,7 +6,7 @@ one fills; the writer's report comes as a call on the loop thread and hands the 
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import trio
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Change, Expired, SavedJob, Ticket
 from prunner_trio.execution.threads import in_thread
-from prunner_trio.model import JobId, JobView
+from prunner_trio.model import JobId, JobQuery, JobView
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
 from prunner_trio.storage.prunner_json import write_prunner
 from prunner_trio.storage.reads import Reader
@@ -184,6 +184,10 @@ class SqliteJournal:
     async def jobs(self, *, pipeline: str | None, before: int | None, limit: int) -> Sequence[JobView]:
         """Return a page of jobs, newest first; see `Journal.jobs`."""
         return await self._read(lambda reader: reader.jobs(pipeline, before, limit))
+
+    async def search(self, query: JobQuery, *, without: Collection[int] = ()) -> Sequence[JobView]:
+        """Return a page of jobs as they are on disk; see `Journal.search`."""
+        return await self._read(lambda reader: reader.search(query, without))
 
     async def pipelines(self) -> Sequence[str]:
         """Return the names of all pipelines that have finished jobs; see `Journal.pipelines`."""

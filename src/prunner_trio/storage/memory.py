@@ -1,6 +1,6 @@
 """The journal without a disk, for programs that need no history and for tests, which can make it fail or wait."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import attrs
 import trio
@@ -18,7 +18,7 @@ from prunner_trio.execution.seams import (
     TaskChanged,
     Ticket,
 )
-from prunner_trio.model import JobId, JobView, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, TaskView
 from prunner_trio.storage.rows import all_tasks, consequences
 
 __all__ = ["MemoryJournal"]
@@ -60,6 +60,11 @@ class MemoryJournal:
         self._refused: set[Ticket] = set()
         self._hold = False
         self._moved = trio.Event()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing new can be saved; see `Journal.problem`."""
+        return "the journal was told to fail" if self.fail_adds else ""
 
     @property
     def hold(self) -> bool:
@@ -120,6 +125,12 @@ class MemoryJournal:
             if pipeline in (None, saved.job.pipeline) and (before is None or saved.job.number < before)
         ]
         return found[:limit]
+
+    async def search(self, query: JobQuery, *, without: Collection[int] = ()) -> Sequence[JobView]:
+        """Return a page of jobs; see `Journal.search`."""
+        await self._look()
+        found = [saved.job for saved in self.snapshot() if saved.job.number not in without]
+        return query.page([job for job in found if query.matches(job)])
 
     async def pipelines(self) -> Sequence[str]:
         """Return the names of all pipelines that have finished jobs; see `Journal.pipelines`."""

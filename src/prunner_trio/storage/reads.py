@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Expired, SavedJob
-from prunner_trio.model import JobId, JobView, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, TaskView
+from prunner_trio.storage.queries import conditions
 from prunner_trio.storage.rows import JOB_COLUMNS, TASK_COLUMNS, definition_from_text, job_from_row, task_from_row
 from prunner_trio.storage.schema import VERSION, connect_for_reading, version_of
 from prunner_trio.storage.verify import explain
@@ -79,6 +80,17 @@ class Reader:
         where = f"WHERE {' AND '.join(given)}" if given else ""
         with self._snapshot():
             return [saved.job for saved in self._jobs(f"{where} ORDER BY number DESC LIMIT ?", *given.values(), limit)]
+
+    def search(self, query: JobQuery, without: Collection[int] = ()) -> Sequence[JobView]:
+        """Return a page of jobs that match, newest first.
+
+        Without an index this walks from the page's end over the jobs until the page is full.
+        """
+        where, values = conditions(query, without)
+        order = "DESC" if query.after is None else "ASC"
+        with self._snapshot():
+            found = self._jobs(f"{where} ORDER BY number {order} LIMIT ?", *values, query.limit)
+        return query.page([saved.job for saved in found])
 
     def pipelines(self) -> Sequence[str]:
         """Return the names of all pipelines that have finished jobs, sorted.

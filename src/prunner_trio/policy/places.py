@@ -1,0 +1,33 @@
+"""Why jobs wait, and where in the line: what people ask of a wait list."""
+
+from collections.abc import Container, Iterable
+
+from prunner_trio.model import JobId, WaitPlace, WaitReason
+from prunner_trio.policy.wait_list import Waiting
+
+__all__ = ["wait_places"]
+
+
+def wait_places(
+    waiting: Iterable[Waiting], unsaved: Container[JobId], *, taken: int, slots: int, draining: bool, now: float
+) -> dict[JobId, WaitPlace]:
+    """Return the place of each job on a wait list, with the reason that would still hold if all others were gone.
+
+    Args:
+        waiting: in the order of the list.
+        unsaved: jobs whose acceptance is not on disk yet.
+        taken: slots that are occupied.
+        slots: how many there are.
+        draining: nothing starts any more.
+        now: on the clock of `Waiting.due`.
+    """
+    line = tuple(waiting)
+
+    def reason(job: Waiting) -> WaitReason:
+        if draining:
+            return WaitReason.DRAINING
+        if job.due > now:
+            return WaitReason.DELAYED
+        return WaitReason.SAVING if job.job_id in unsaved else WaitReason.SLOTS
+
+    return {job.job_id: WaitPlace(reason(job), index, len(line), taken, slots) for index, job in enumerate(line, 1)}
