@@ -43,7 +43,7 @@ LAZY = frozenset({"cli", "daemon", *FACADE})
 
 # Libraries with one home, so that replacing one touches one room.
 HOMES = {
-    "cattrs": frozenset({"storage"}),
+    "cattrs": frozenset({"storage", "http"}),
     "dotenv": frozenset({"daemon"}),
     "h11": frozenset({"http"}),
     "httpcore": frozenset({"hooks"}),

@@ -281,7 +281,11 @@ class _Daemon:
         if self._reload_later:
             self._reloader.request()
         app: App = create_app(
-            runner, secret=secret, profiling=settings.enable_profiling, metrics=scraping(self._metrics)
+            runner,
+            secret=secret,
+            profiling=settings.enable_profiling,
+            metrics=scraping(self._metrics),
+            closing=shutdown,
         )
         with contextlib.ExitStack() as watching:
             info = build_info(self._containment)

@@ -1,9 +1,10 @@
-"""The web application: prunner's API in front, and Quart for everything else."""
+"""The web application: prunner's API in front, then API v1, and Quart for everything else."""
 
 import logging
 import time
 from collections.abc import Callable
 
+import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -15,6 +16,7 @@ from prunner_trio.http.facts import Answer, Request, error, plain
 from prunner_trio.http.fast import ShortWay, too_large
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.port import RunnerPort, Scrape
+from prunner_trio.http.v1 import ApiV1
 from prunner_trio.http.views import Api, profile_text
 
 __all__ = ["create_app"]
@@ -30,6 +32,7 @@ def create_app(
     metrics: Scrape | None = None,
     max_body: int = MAX_BODY,
     now: Callable[[], float] = time.time,
+    closing: trio.Event | None = None,
 ) -> QuartTrio:
     """Make the application for one runner, to be served for as long as the runner runs.
 
@@ -42,19 +45,29 @@ def create_app(
         metrics: makes what ``/metrics`` answers; None: there is no such path.
         max_body: bytes of a request's body; longer ones are answered with 413.
         now: wall time in seconds, for the times of tokens.
+        closing: set when the server is about to end, so that streams come to an end in good order.
     """
     app = QuartTrio("prunner_trio.http", static_folder=None)
     app.url_map.merge_slashes = False  # a path with two slashes is unknown, not moved
     # The server bounds each read and each write; a limit for a whole answer would cut long logs.
     app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     listing = Listing(runner)
-    api = Api(runner, gate=Gate(secret, now=now), listing=listing, metrics=metrics)
+    gate = Gate(secret, now=now)
+    api = Api(runner, gate=gate, listing=listing, metrics=metrics)
     _add_long_way(app, api, max_body)
     _add_errors(app)
-    _add_life(app, listing)
+    v1 = ApiV1(
+        runner,
+        gate=gate,
+        otherwise=app.asgi_app,
+        max_body=max_body,
+        now=now,
+        closing=trio.Event() if closing is None else closing,
+    )
+    _add_life(app, listing, v1)
     if profiling:
         _add_profiling(app)
-    app.asgi_app = ShortWay(api, otherwise=app.asgi_app, max_body=max_body)  # type: ignore[method-assign,assignment]
+    app.asgi_app = ShortWay(api, otherwise=v1, max_body=max_body)  # type: ignore[method-assign,assignment]
     return app
 
 
@@ -89,7 +102,7 @@ def _add_errors(app: QuartTrio) -> None:
     app.register_error_handler(HTTPException, refuse)
 
 
-def _add_life(app: QuartTrio, listing: Listing) -> None:
+def _add_life(app: QuartTrio, listing: Listing, v1: ApiV1) -> None:
     async def warm_up() -> None:
         try:
             await listing.start()
@@ -97,9 +110,11 @@ def _add_life(app: QuartTrio, listing: Listing) -> None:
             log.warning("the kept jobs cannot be listed yet: %s", exc)
 
     async def begin() -> None:
+        v1.start()
         app.add_background_task(warm_up)
 
     async def end() -> None:
+        v1.stop()
         listing.stop()
 
     app.before_serving(begin)

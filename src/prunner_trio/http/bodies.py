@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import attrs
 
-__all__ = ["MAX_BODY", "MAX_DEPTH", "BadBody", "ScheduleRequest", "read_schedule"]
+__all__ = ["MAX_BODY", "MAX_DEPTH", "BadBody", "ScheduleRequest", "check_depth", "read_schedule", "refuse_constant"]
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body that are read at most."""
@@ -79,7 +79,7 @@ def _read_object(body: bytes) -> dict[str, object]:
         return {}
     if not isinstance(value, dict):
         raise BadBody(f"expected an object, got {_KINDS[type(value)]}")
-    _check_depth(value, text)
+    check_depth(value, text)
     if _HALF_PAIR.search(text, start, end):
         _check_encodable(value)
     return value
@@ -110,7 +110,8 @@ def _member(fields: dict[str, object], name: str) -> object:
     return next((value for key, value in fields.items() if key.lower() == folded), None)
 
 
-def _check_depth(value: object, text: str) -> None:
+def check_depth(value: object, text: str) -> None:
+    """Raise `BadBody` if a value, read from `text`, is nested too deeply."""
     # The count of opening brackets is an upper bound that nearly every body stays below.
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
@@ -139,7 +140,8 @@ def _too_deep() -> str:
     return f"nested too deeply (more than {MAX_DEPTH} levels)"
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Raise `BadBody` for ``NaN`` and its like."""
     raise BadBody(f"{name} is not JSON")
 
 
@@ -150,4 +152,4 @@ def _finite(text: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant, parse_float=_finite)

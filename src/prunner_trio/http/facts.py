@@ -68,7 +68,7 @@ class Answer:
     def all_headers(self) -> list[Header]:
         """Return the headers with those that every answer has, and the length if it is known."""
         headers = [*self.headers, _NO_SNIFF]
-        if isinstance(self.body, tuple) and self.status != 304:
+        if isinstance(self.body, tuple) and self.status not in (204, 304):
             headers.append((b"content-length", b"%d" % sum(map(len, self.body))))
         return headers
 

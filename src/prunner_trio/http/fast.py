@@ -9,7 +9,17 @@ from typing import Any
 from prunner_trio.http.facts import Answer, BodyTooLarge, ClientGone, Request
 from prunner_trio.http.views import Api
 
-__all__ = ["ASGIApp", "Message", "Receive", "Send", "ShortWay", "content_length", "too_large"]
+__all__ = [
+    "ASGIApp",
+    "Message",
+    "Receive",
+    "Send",
+    "ShortWay",
+    "content_length",
+    "read_body",
+    "send_answer",
+    "too_large",
+]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,18 +46,19 @@ class ShortWay:
         headers = scope["headers"]
 
         async def body() -> bytes:
-            return await _read_body(receive, content_length(headers), self._max_body)
+            return await read_body(receive, headers, self._max_body)
 
         request = Request(scope["method"], scope["path"], scope["query_string"], headers, body)
         try:
             answer = await self._api.answer(request)
         except ClientGone:
             return
-        await _send(send, answer)
+        await send_answer(send, answer)
 
 
-async def _read_body(receive: Receive, announced: int, max_body: int) -> bytes:
-    if announced > max_body:
+async def read_body(receive: Receive, headers: Any, max_body: int) -> bytes:
+    """Return the whole body of a request. Raises `BodyTooLarge` or `ClientGone`."""
+    if content_length(headers) > max_body:
         raise too_large(max_body)
     pieces: list[bytes] = []
     size = 0
@@ -64,7 +75,8 @@ async def _read_body(receive: Receive, announced: int, max_body: int) -> bytes:
             return b"".join(pieces)
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send an answer that is not a stream."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.all_headers()})
     if not isinstance(answer.body, tuple):
         raise TypeError("a stream cannot take the short way")

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from prunner_trio.definition.pipeline import Definitions
 from prunner_trio.execution.seams import OutputStore
-from prunner_trio.model import Event, JobId, JobView, PipelineView
+from prunner_trio.model import Event, JobId, JobQuery, JobView, PipelineView, WaitPlace
 
 __all__ = ["JobPort", "RunnerPort", "Scrape"]
 
@@ -25,6 +26,14 @@ class JobPort(Protocol):
         """Return the job as it is now."""
         ...
 
+    async def saved(self) -> None:
+        """Wait until the job is on disk. Raises `StoreError` if it could not be saved, and will not run."""
+        ...
+
+    async def wait(self) -> JobView:
+        """Wait for the end of the job. Raises `ShuttingDown` if the runner ended before."""
+        ...
+
 
 class RunnerPort(Protocol):
     """The public verbs of a runner that the API uses."""
@@ -34,8 +43,34 @@ class RunnerPort(Protocol):
         """The logs of all tasks."""
         ...
 
+    @property
+    def definitions(self) -> Definitions:
+        """The current definitions."""
+        ...
+
+    @property
+    def unready(self) -> str:
+        """Why no new job would be accepted now; empty if it would."""
+        ...
+
     def pipelines(self) -> Sequence[PipelineView]:
         """Return the pipelines of the current definitions, sorted by name."""
+        ...
+
+    def places(self, pipeline: str) -> Mapping[JobId, WaitPlace]:
+        """Return where the waiting jobs of a pipeline stand."""
+        ...
+
+    def submit(
+        self,
+        pipeline: str,
+        *,
+        variables: Mapping[str, object] = ...,
+        user: str = "",
+        partition: str = "",
+        job_id: JobId | None = None,
+    ) -> JobPort:
+        """Accept a job, in one synchronous step; its `saved` tells when it is on disk. Raises as `schedule` does."""
         ...
 
     async def schedule(
@@ -72,6 +107,10 @@ class RunnerPort(Protocol):
         self, *, pipeline: str | None = None, before: int | None = None, limit: int = 100
     ) -> Sequence[JobView]:
         """Return jobs, newest first, with numbers below `before`. Raises `StoreError`."""
+        ...
+
+    async def search(self, query: JobQuery) -> Sequence[JobView]:
+        """Return a page of jobs, live and kept, newest first. Raises `StoreError`."""
         ...
 
     def observe(self, listener: Callable[[Event], None]) -> AbstractContextManager[None]:

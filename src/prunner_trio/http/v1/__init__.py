@@ -1,0 +1,8 @@
+"""API v1: resources in JSON, logs, and streams of events, beside prunner's routes.
+
+`table` lists all routes, for the router as for the document; `models` and `questions` hold the types that both read.
+"""
+
+from prunner_trio.http.v1.api import ApiV1
+
+__all__ = ["ApiV1"]

@@ -1,0 +1,68 @@
+"""Refusals of API v1: problem details as RFC 9457 has them. All kinds are in one table."""
+
+from collections.abc import Sequence
+
+import attrs
+
+from prunner_trio.http.facts import Answer, Header
+from prunner_trio.http.v1.encode import encode
+from prunner_trio.http.v1.models import Problem, ProblemItem
+
+__all__ = ["KINDS", "PROBLEM_TYPE", "Kind", "Refused", "problem_answer"]
+
+PROBLEM_TYPE = "application/problem+json"
+_URN = "urn:prunner-trio:problem:"
+
+
+@attrs.frozen
+class Kind:
+    """A kind of problem; its name is the end of its URN."""
+
+    status: int
+    title: str
+
+
+KINDS = {
+    "invalid-query": Kind(400, "The query parameters cannot be used"),
+    "invalid-body": Kind(400, "The body is not JSON"),
+    "unauthorized": Kind(401, "No valid token"),
+    "cross-origin": Kind(403, "A page of another origin may not do this"),
+    "not-found": Kind(404, "Nothing is here"),
+    "pipeline-not-found": Kind(404, "There is no such pipeline"),
+    "job-not-found": Kind(404, "There is no such job"),
+    "task-not-found": Kind(404, "The job has no such task"),
+    "method-not-allowed": Kind(405, "The method is not allowed here"),
+    "job-finished": Kind(409, "The job has ended"),
+    "queue-full": Kind(409, "The wait list is full"),
+    "queue-disabled": Kind(409, "There is no free slot and no wait list"),
+    "body-too-large": Kind(413, "The body is too large"),
+    "unsupported-media-type": Kind(415, "The body must be JSON and say so"),
+    "range-not-satisfiable": Kind(416, "The log has no such part"),
+    "invalid-content": Kind(422, "The body has members that cannot be used"),
+    "idempotency-key-reused": Kind(422, "The key was used for another request"),
+    "internal-error": Kind(500, "Internal error"),
+    "shutting-down": Kind(503, "The daemon takes no new jobs because it is about to end"),
+    "store-unavailable": Kind(503, "The store cannot be used now"),
+}
+"""All kinds, by status."""
+
+
+class Refused(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(
+        self, kind: str, detail: str, *, errors: Sequence[ProblemItem] = (), headers: tuple[Header, ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = headers
+
+
+def problem_answer(refused: Refused) -> Answer:
+    """Return the answer for a refusal."""
+    kind = KINDS[refused.kind]
+    problem = Problem(_URN + refused.kind, kind.title, kind.status, refused.detail, refused.errors)
+    headers = ((b"content-type", PROBLEM_TYPE.encode()), (b"cache-control", b"no-store"), *refused.headers)
+    return Answer(kind.status, (encode(problem),), headers)

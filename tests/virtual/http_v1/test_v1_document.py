@@ -1,0 +1,219 @@
+"""The OpenAPI document: it is valid, and what the daemon answers is what it says."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import validate
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy, TaskDef
+from prunner_trio.http.v1.problems import KINDS
+from prunner_trio.storage.memory import MemoryJournal
+from prunner_trio.testing import Act
+
+PIPELINES = (
+    PipelineDef(
+        "build",
+        (TaskDef("a", ("make {{ .x }}",)), TaskDef("b", ("make b",), depends_on=("a",), timeout=60.0)),
+        on_error=TaskDef("on_error", ("tell",)),
+        env={"A": "b"},
+    ),
+    PipelineDef("wait", (TaskDef("t", ("run",)),), start_delay=3600.0, queue_strategy=QueueStrategy.REPLACE),
+)
+ACTS = {"a": [Act(exit_code=1, stdout="hello\n"), Act(1000, stdout="hello\n")]}
+
+
+class Document:
+    """The document, as something to check answers with."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+        self.registry = Registry().with_resource("doc:", Resource(content, DRAFT202012))
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        for path, methods in self.content["paths"].items():
+            for method in methods:
+                yield method.upper(), path
+
+    def response(self, method: str, path: str, status: int) -> dict[str, Any]:
+        answers = self.content["paths"][path][method.lower()]["responses"]
+        assert str(status) in answers, f"{method} {path} answers {status}, which is not documented"
+        return answers[str(status)]
+
+    def check(self, method: str, path: str, got: Any) -> None:
+        """Check that an answer is one that the document has."""
+        response = self.response(method, path, got.status)
+        media = got.headers.get("content-type", "").partition(";")[0]
+        content = response.get("content", {})
+        if not got.body:
+            return
+        assert media in content, (method, path, got.status, media)
+        if media.endswith("json"):
+            self.check_value(content[media]["schema"], got.json)
+
+    def check_value(self, schema: dict[str, Any], value: object) -> None:
+        pointed = {"$ref": "doc:" + schema["$ref"]} if "$ref" in schema else schema
+        Draft202012Validator(pointed, registry=self.registry, format_checker=FormatChecker()).validate(value)
+
+
+async def document_of(api):
+    return Document(await api.get("/v1/openapi.json"))
+
+
+def test_the_document_is_valid_and_describes_everything(play):
+    async def scenario(api):
+        document = await document_of(api)
+        validate(document.content)
+        assert document.content["openapi"].startswith("3.1")
+        names = [o["operationId"] for methods in document.content["paths"].values() for o in methods.values()]
+        assert len(names) == len(set(names)) == 16
+        for name, schema in document.content["components"]["schemas"].items():
+            assert schema["description"], name
+            for member, held in schema["properties"].items():
+                assert held["description"], (name, member)
+
+    play(scenario, *PIPELINES)
+
+
+def test_every_route_answers_what_the_document_says(play):
+    journal = MemoryJournal()
+
+    async def scenario(api):
+        document = await document_of(api)
+        failed = await api.schedule("build", variables={"x": {"y": [1]}}, partition="p")
+        await api.rig.at(5)
+        running, waiting = await api.schedule("build", variables={"x": 2}), await api.schedule("wait")
+        await api.schedule("wait")
+        targets = {
+            "/v1/pipelines": [""],
+            "/v1/pipelines/{name}": ["/v1/pipelines/build", "/v1/pipelines/wait", "/v1/pipelines/nope"],
+            "/v1/jobs": ["", "?limit=1", "?text=x&state=done", "?limit=0"],
+            "/v1/jobs/{id}": [f"/v1/jobs/{each}" for each in (failed, running, waiting, "nope")],
+            "/v1/jobs/{id}/tasks": [f"/v1/jobs/{each}/tasks" for each in (failed, running, waiting, "nope")],
+            "/v1/jobs/{id}/tasks/{task}": [f"/v1/jobs/{failed}/tasks/{name}" for name in ("a", "on_error", "nope")],
+            "/v1/jobs/{id}/tasks/{task}/logs/{stream}": [
+                f"/v1/jobs/{failed}/tasks/a/logs/{rest}"
+                for rest in ("stdout", "stderr", "stdout?tail=1", "stdout?follow=1", "stdout?x=1")
+            ],
+            "/v1/job/logs": [f"?id={failed}&task=a", f"?id={running}&task=a", "?id=x"],
+            "/v1/jobs/{id}/events": [f"/v1/jobs/{failed}/events", "/v1/jobs/nope/events"],
+            "/healthz": [""],
+            "/readyz": [""],
+            "/v1/openapi.json": [""],
+            "/v1/docs": [""],
+        }
+        seen = set()
+        for path, rest in targets.items():
+            for each in rest:
+                target = each if each.startswith("/") else path + each
+                document.check("GET", path, got := await api("GET", target))
+                seen.add(("GET", path))
+                if tag := got.headers.get("etag"):
+                    again = await api("GET", target, if_none_match=tag)
+                    assert again.status == 304, target
+                    document.check("GET", path, again)
+        log = f"/v1/jobs/{failed}/tasks/a/logs/stdout"
+        for headers in ({"range": "bytes=0-1"}, {"range": "bytes=99-"}):
+            document.check("GET", "/v1/jobs/{id}/tasks/{task}/logs/{stream}", await api("GET", log, **headers))
+        for body in ({"pipeline": "wait"}, {"pipeline": 1}, {"nope": 1}, b"{"):
+            got = await api("POST", "/v1/jobs", body, content_type="application/json", idempotency_key="k")
+            document.check("POST", "/v1/jobs", got)
+        document.check("POST", "/v1/jobs", await api("POST", "/v1/jobs", b"x"))
+        for job_id, query in ((running, ""), (running, "?wait=60"), (failed, ""), ("nope", ""), (waiting, "?w=1")):
+            got = await api("POST", f"/v1/jobs/{job_id}/cancel{query}")
+            document.check("POST", "/v1/jobs/{id}/cancel", got)
+        async with api.stream("/v1/events") as stream:
+            assert stream.headers["content-type"] in document.response("GET", "/v1/events", 200)["content"]
+        seen |= {("POST", "/v1/jobs"), ("POST", "/v1/jobs/{id}/cancel"), ("GET", "/v1/events")}
+        assert seen == set(document.routes())
+        journal.fail_adds = True
+        document.check("GET", "/readyz", await api("GET", "/readyz"))
+
+    play(scenario, *PIPELINES, acts=ACTS, journal=journal)
+
+
+def test_the_data_of_events_is_what_the_document_says(play):
+    async def scenario(api):
+        document = await document_of(api)
+        kinds = {"ready": "StreamStart", "job": "Occurrence", "task": "Occurrence", "end": "Closing"}
+        job_id = await api.schedule("build", variables={"x": 1})
+        async with api.stream(f"/v1/jobs/{job_id}/events") as stream:
+            events = await stream.events("end")
+        sse = {"accept": "text/event-stream"}
+        async with api.stream(f"/v1/jobs/{job_id}/tasks/a/logs/stdout?follow=1", **sse) as stream:
+            logs = await stream.events("end")
+        for event in events:
+            document.check_value({"$ref": f"#/components/schemas/{kinds[event.name]}"}, event.data)
+        for event in logs:
+            schema = {"log": "LogPiece", "end": "LogEnd"}[event.name]
+            document.check_value({"$ref": f"#/components/schemas/{schema}"}, event.data)
+        assert {event.name for event in (*events, *logs)} == {"ready", "job", "task", "end", "log"}
+
+    play(scenario, *PIPELINES, acts={"a": Act(1, exit_code=1, stdout="x")})
+
+
+def test_nothing_but_health_is_answered_without_a_valid_token(play, token):
+    async def scenario(api):
+        document = await document_of(api)
+        job_id = await api.schedule("build", variables={"x": 1})
+        unknown = [("GET", "/v1"), ("GET", "/v1/"), ("GET", "/v1/nope"), ("DELETE", "/v1/jobs"), ("HEAD", "/v1/jobs")]
+        refused = 0
+        for method, path in [*document.routes(), *unknown]:
+            target = re.sub(
+                r"\{(\w+)\}", lambda m: {"id": job_id, "task": "a", "stream": "stdout"}.get(m[1], "build"), path
+            )
+            for auth in ("", "x.y.z", token("another-secret-of-32-bytes-or-more", sub="jane"), token(exp=1)):
+                got = await api(method, target, auth=auth)
+                if path in ("/healthz", "/readyz"):
+                    assert got.status == 200
+                    continue
+                assert got.problem == (401, "unauthorized"), (method, path)
+                assert got.headers["www-authenticate"] == "Bearer"
+                refused += 1
+        assert refused == 4 * (16 - 2 + len(unknown))
+        assert [job.id for job in api.rig.runner.live()] == [job_id]
+
+    play(scenario, *PIPELINES, acts={"a": Act(100)})
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_no_script(play):
+    async def scenario(api):
+        page = await api("GET", "/v1/docs")
+        text = page.body.decode()
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; base-uri 'none';")
+        assert not re.search(r"<script|<link|<img|src=|https?:|@import|url\(|style=|\son\w+=", text)
+        for path in (await document_of(api)).content["paths"]:
+            assert f"<code>{path}</code>" in text
+        ids = re.findall(r' id="([^"]+)"', text)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+
+    play(scenario, *PIPELINES)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_problem_is_named_in_the_document(play, name):
+    async def scenario(api):
+        text = (await api("GET", "/v1/openapi.json")).body.decode()
+        assert f"`{name}`" in text or name in ("not-found", "method-not-allowed")
+
+    play(scenario, *PIPELINES)
+
+
+def test_a_defect_is_an_internal_error_and_nothing_more(play, monkeypatch, caplog):
+    async def scenario(api):
+        def broken(self):
+            raise ZeroDivisionError("secret details")
+
+        monkeypatch.setattr(type(api.rig.runner), "pipelines", broken)
+        got = await api("GET", "/v1/pipelines")
+        assert got.problem == (500, "internal-error")
+        assert b"secret" not in got.body
+        assert "secret details" in caplog.text
+
+    play(scenario, *PIPELINES)
