@@ -177,18 +177,18 @@ def test_a_task_that_waits_can_be_followed_and_nothing_is_looked_at_meanwhile(pl
     async def scenario(api):
         await api.schedule("talk")
         job_id = await api.schedule("talk")
+        looks = 0
+        size = MemoryOutputStore.size
+
+        async def counting(*args):
+            nonlocal looks
+            looks += 1
+            return await size(*args)
+
+        monkeypatch.setattr(MemoryOutputStore, "size", counting)
         async with api.stream(f"/v1/jobs/{job_id}/tasks/t/logs/stdout?follow=1") as stream:
-            looks = 0
-            size = MemoryOutputStore.size
-
-            async def counting(*args):
-                nonlocal looks
-                looks += 1
-                return await size(*args)
-
-            monkeypatch.setattr(MemoryOutputStore, "size", counting)
             await api.rig.at(99)
-            assert looks == 1 + 99 // 15  # at the beginning, and with each sign of life
+            assert looks == 2 + 99 // 15  # for the start, at the beginning, and with each sign of life
             assert await stream.rest() == b"hello\n"
             assert looks > 100
 

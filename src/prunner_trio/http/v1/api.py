@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cached_property
 from urllib.parse import unquote
 
 import attrs
@@ -159,9 +160,17 @@ class ApiV1:
                 found.append((route, values))
         return found
 
+    @cached_property
+    def _document_text(self) -> bytes:
+        return to_json(document(self._routes)) + b"\n"
+
+    @cached_property
+    def _page_text(self) -> bytes:
+        return render_page(document(self._routes))
+
     async def _document(self, call: Call) -> Answer:
         headers: tuple[Header, ...] = ((b"content-type", b"application/json"), (b"cache-control", b"private, no-cache"))
-        return Answer(200, (to_json(document(self._routes)) + b"\n",), headers)
+        return Answer(200, (self._document_text,), headers)
 
     async def _page(self, call: Call) -> Answer:
         headers: tuple[Header, ...] = (
@@ -170,7 +179,7 @@ class ApiV1:
             (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
             (b"referrer-policy", b"no-referrer"),
         )
-        return Answer(200, (render_page(document(self._routes)),), headers)
+        return Answer(200, (self._page_text,), headers)
 
 
 def _check_origin(request: Request) -> None:

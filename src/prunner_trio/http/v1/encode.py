@@ -1,6 +1,5 @@
 """Values of API v1 as JSON, and points in time as text."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -22,9 +21,7 @@ def encode(value: object) -> bytes:
 
 def time_text(seconds: float) -> Time:
     """Return a point in time, given in seconds since the epoch, cut (not rounded) to milliseconds."""
-    # Of a float such as 1.001 the product is a hair too small; a microsecond more is less than what is cut off.
-    whole, milliseconds = divmod(math.floor(seconds * 1000 + 1e-3), 1000)
-    return Time(f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z")
+    return Time(datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:23] + "Z")
 
 
 def duration(start: float | None, end: float | None) -> float | None:
