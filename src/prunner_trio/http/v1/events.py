@@ -63,6 +63,8 @@ class EventStream:
             if text is None:
                 text = self._start("reset")
             if text:
+                async with self._ring.turn:
+                    pass
                 await line.send(text)
             if over:
                 await line.send(sse("end", self._ring.id_of(self._seq) + _OVER, Closing("the job is over")))

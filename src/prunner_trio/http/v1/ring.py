@@ -18,11 +18,20 @@ __all__ = ["KEPT", "Ring"]
 KEPT = 4096
 """Events that are kept."""
 
+_PER_TURN = 10
+
 
 class Ring:
-    """The last `KEPT` events of one runner; `note` is to hear all of them."""
+    """The last `KEPT` events of one runner; `note` is to hear all of them.
+
+    Attributes:
+        last: the number of the latest event; 0 before the first.
+        turn: to be taken, and given back at once, by each listener before it sends. Only a few get it in one turn of
+            the loop, so two hundred listeners that are woken together hold up nobody else.
+    """
 
     def __init__(self) -> None:
+        self.turn = trio.CapacityLimiter(_PER_TURN)
         self._changed: dict[JobId | None, trio.Event] = {}
         self.begin()
 
