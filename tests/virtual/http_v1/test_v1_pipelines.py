@@ -16,6 +16,7 @@ SITE = PipelineDef(
     timeout=60.0,
     env={"TOKEN": "secret"},
     limits=Limits(memory=1024),
+    log_limit=8192,
     on_error=TaskDef("on_error", ("tell {{ .failedTaskName }} {{ .channel }}",)),
     file="site/pipelines.yml",
 )
@@ -41,6 +42,7 @@ def test_a_pipeline_shows_its_definition_but_no_value_of_its_environment(play):
             "kill_timeout": None,
             "orphans": None,
             "limits": {"memory": 1024, "cpu": 0.5, "processes": None},
+            "log_limit": 8192,
         }
 
     play(scenario, SITE)

@@ -300,6 +300,7 @@ class TaskDefinition:
         kill_timeout: seconds from the first signal of a stop to SIGKILL; null: that of the pipeline.
         orphans: what becomes of processes that it leaves behind; null: as the pipeline says.
         limits: what it may use, those of the pipeline included.
+        log_limit: the most bytes of each of its two logs; 0: no limit; null: as the daemon says.
     """
 
     name: str
@@ -312,6 +313,7 @@ class TaskDefinition:
     kill_timeout: float | None
     orphans: str | None
     limits: Limits
+    log_limit: int | None
 
 
 @attrs.frozen

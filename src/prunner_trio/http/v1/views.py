@@ -6,7 +6,6 @@ import attrs
 
 from prunner_trio.definition.graph import layers
 from prunner_trio.definition.parameters import parameters
-from prunner_trio.definition.pipeline import Limits as LimitsDef
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.http.v1.encode import duration, time_text
 from prunner_trio.http.v1.models import (
@@ -170,8 +169,8 @@ def pipeline_detail(view: PipelineView, definition: PipelineDef, ends: tuple[End
     """Return a pipeline with its definition."""
     return PipelineDetail(
         **attrs.asdict(pipeline_of(view, definition, ends), recurse=False),
-        tasks=tuple(_task_definition(task, definition.limits) for task in definition.tasks),
-        on_error=_task_definition(definition.on_error, definition.limits) if definition.on_error else None,
+        tasks=tuple(_task_definition(task, definition) for task in definition.tasks),
+        on_error=_task_definition(definition.on_error, definition) if definition.on_error else None,
         variables=tuple(Variable(p.name, p.env, p.tasks, p.template) for p in parameters(definition)),
         graph=_graph(definition),
         queue=Queue(
@@ -190,8 +189,8 @@ def pipeline_detail(view: PipelineView, definition: PipelineDef, ends: tuple[End
     )
 
 
-def _task_definition(task: TaskDef, inherited: LimitsDef) -> TaskDefinition:
-    limits = task.limits.over(inherited)
+def _task_definition(task: TaskDef, inherited: PipelineDef) -> TaskDefinition:
+    limits = task.limits.over(inherited.limits)
     return TaskDefinition(
         name=task.name,
         depends_on=task.depends_on,
@@ -203,6 +202,7 @@ def _task_definition(task: TaskDef, inherited: LimitsDef) -> TaskDefinition:
         kill_timeout=task.kill_timeout,
         orphans=task.orphans.value if task.orphans else None,
         limits=Limits(limits.memory, limits.cpu, limits.processes),
+        log_limit=inherited.log_limit if task.log_limit is None else task.log_limit,
     )
 
 
