@@ -1,11 +1,14 @@
 """Streams of events in API v1: each change once, in order, whatever happens to the connection."""
 
 import math
+from contextlib import AsyncExitStack
 
 import trio
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
-from prunner_trio.http.v1.ring import KEPT
+from prunner_trio.http.v1.api import MOST_STREAMS
+from prunner_trio.http.v1.ring import KEPT, Ring
+from prunner_trio.model import Event, EventKind, JobId, State
 from prunner_trio.testing import Act
 
 PAIR = PipelineDef("pair", (TaskDef("a", ("make a",)), TaskDef("b", ("make b",), depends_on=("a",))), concurrency=1000)
@@ -196,3 +199,58 @@ def test_many_listeners_see_the_same(play):
         assert told == [list(range(1, 71))] * 30
 
     play(scenario, PAIR, acts=ACTS)
+
+
+def test_a_stream_that_has_just_sent_something_ends_as_promptly(play):
+    async def scenario(api):
+        async with api.stream("/v1/events") as stream:
+            await stream.event()
+            await trio.sleep(1)
+            await api.schedule("pair")
+            await stream.event()
+            await trio.sleep(0.001)  # it gathers now what comes next
+            api.closing.set()
+            await stream.events("closing")
+            assert trio.current_time() == 1.001
+
+    play(scenario, PAIR, acts={"a": Act(math.inf)})
+
+
+def test_there_is_an_end_to_the_number_of_streams(play):
+    async def scenario(api):
+        async with AsyncExitStack() as stack:
+            for _ in range(MOST_STREAMS):
+                await stack.enter_async_context(api.stream("/v1/events"))
+            got = await api("GET", "/v1/events")
+            assert (got.problem, got.headers["retry-after"]) == ((429, "too-many-streams"), "5")
+            assert (await api("GET", "/v1/jobs")).status == 200
+        async with api.stream("/v1/events") as stream:
+            assert stream.status == 200
+
+    play(scenario, PAIR)
+
+
+def event(seq, job="j"):
+    return Event(seq, 0.0, EventKind.JOB, JobId(job), "p", "", State.RUNNING)
+
+
+def test_who_came_before_the_first_event_has_missed_nothing_whatever_its_number_is():
+    ring = Ring()
+    start = ring.id_of(0)
+    ring.note(event(50))
+    ring.note(event(51))
+    assert ring.place(start) == 0
+    assert ring.after(0).count(b"event: job") == 2
+    assert ring.after(0, JobId("j")).count(b"event: job") == 2
+    assert ring.place(ring.id_of(49)) == 49
+    assert ring.place(ring.id_of(48)) is None
+
+
+def test_nothing_is_kept_for_those_who_have_stopped_waiting():
+    ring = Ring()
+    waited = ring.changed(JobId("a"))
+    for number in range(100):
+        ring.changed(JobId(str(number)))
+    assert len(ring._changed) == 1
+    ring.note(event(1, "a"))
+    assert waited.is_set()

@@ -260,6 +260,30 @@ def test_a_quiet_follower_is_told_that_somebody_is_there(play):
     play(scenario, TALK, acts={"t": Act(100)})
 
 
+def test_what_is_written_between_a_look_at_the_size_and_the_end_of_the_task_is_sent(play, monkeypatch):
+    async def scenario(api):
+        log, write = await talking(api)
+        job_id = log.split("/")[3]
+        size, ended = MemoryOutputStore.size, False
+
+        async def just_before_the_end(*args):
+            nonlocal ended
+            seen = await size(*args)
+            if not ended and trio.current_time() >= 1:
+                ended = True
+                write(b"last words")
+                api.rig.runner.cancel(job_id)
+                await api.rig.runner.job(job_id).wait()
+            return seen
+
+        monkeypatch.setattr(MemoryOutputStore, "size", just_before_the_end)
+        write(b"first words, ")
+        async with api.stream(log + "?follow=1") as stream:
+            assert await stream.rest() == b"first words, last words"
+
+    play(scenario, TALK, acts={"t": Act(math.inf)})
+
+
 def test_a_follower_that_does_not_read_holds_up_nobody_and_misses_nothing(play):
     async def scenario(api):
         log, write = await talking(api)

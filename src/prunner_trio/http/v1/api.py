@@ -26,9 +26,12 @@ from prunner_trio.http.v1.questions import parse_query
 from prunner_trio.http.v1.ring import Ring
 from prunner_trio.http.v1.table import Route, own_routes, routes
 
-__all__ = ["ApiV1"]
+__all__ = ["MOST_STREAMS", "ApiV1"]
 
 log = logging.getLogger(__name__)
+
+MOST_STREAMS = 500
+"""Answers that stay open, or are long, at a time: half of the connections that the server allows are for the others."""
 
 _OUTSIDE = ("/healthz", "/readyz")
 _FOREIGN = ("cross-site", "same-site")
@@ -58,6 +61,7 @@ class ApiV1:
         self._otherwise = otherwise
         self._max_body = max_body
         self._closing = closing
+        self._streams = 0
         self._runner = runner
         self._watch: ExitStack | None = None
         self._ring = Ring()
@@ -102,12 +106,25 @@ class ApiV1:
         except ClientGone:
             return
         if isinstance(answer, Streamed) and request.method != "HEAD":
-            await run_line(answer, receive, send, self._closing)
+            await self._stream(answer, receive, send)
         elif isinstance(answer, Streamed):
             await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await send_answer(send, answer)
+
+    async def _stream(self, streamed: Streamed, receive: Receive, send: Send) -> None:
+        if self._streams >= MOST_STREAMS:
+            text = f"there are {MOST_STREAMS} streams, and each holds a connection"
+            await send_answer(
+                send, problem_answer(Refused("too-many-streams", text, headers=((b"retry-after", b"5"),)))
+            )
+            return
+        self._streams += 1
+        try:
+            await run_line(streamed, receive, send, self._closing)
+        finally:
+            self._streams -= 1
 
     async def _answer(self, request: Request, raw_path: bytes) -> Answer | Streamed:
         """Answer a request. This is its boundary: a defect of ours ends as a 500 and a traceback in the log."""

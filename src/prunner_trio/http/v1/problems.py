@@ -40,6 +40,7 @@ KINDS = {
     "range-not-satisfiable": Kind(416, "The log has no such part"),
     "invalid-content": Kind(422, "The body has members that cannot be used"),
     "idempotency-key-reused": Kind(422, "The key was used for another request"),
+    "too-many-streams": Kind(429, "There are as many streams as are allowed"),
     "internal-error": Kind(500, "Internal error"),
     "shutting-down": Kind(503, "The daemon takes no new jobs because it is about to end"),
     "store-unavailable": Kind(503, "The store cannot be used now"),

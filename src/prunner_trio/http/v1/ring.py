@@ -5,6 +5,7 @@ nobody. Whoever falls behind by more than the ring holds is told to begin anew.
 """
 
 import secrets
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -32,7 +33,8 @@ class Ring:
 
     def __init__(self) -> None:
         self.turn = trio.CapacityLimiter(_PER_TURN)
-        self._changed: dict[JobId | None, trio.Event] = {}
+        # Weak: who asks about a job that is over waits for an event that never comes, and goes away.
+        self._changed: WeakValueDictionary[JobId | None, trio.Event] = WeakValueDictionary()
         self.begin()
 
     def begin(self) -> None:
@@ -58,7 +60,10 @@ class Ring:
 
     def changed(self, job_id: JobId | None = None) -> trio.Event:
         """Return what is set by the next event, or the next one of a job. To be taken before looking."""
-        return self._changed.setdefault(job_id, trio.Event())
+        changed = self._changed.get(job_id)
+        if changed is None:
+            changed = self._changed[job_id] = trio.Event()
+        return changed
 
     def id_of(self, seq: int) -> str:
         """Return the id under which a listener can go on after an event."""

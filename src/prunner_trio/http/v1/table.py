@@ -213,7 +213,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             },
             query=LogQuestion,
             headers={**_LAST_ID, "Range": "one range of bytes; goes with no parameter"},
-            problems=(*of_task, "range-not-satisfiable"),
+            problems=(*of_task, "range-not-satisfiable", "too-many-streams"),
             tag="logs",
         ),
         Route(
@@ -235,6 +235,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             handlers.events,
             {200: Reply("events without an end", media=(EVENT_STREAM,))},
             headers=_LAST_ID,
+            problems=("too-many-streams",),
             tag="events",
         ),
         Route(
@@ -245,7 +246,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             handlers.job_events,
             {200: stream, 204: seen},
             headers=_LAST_ID,
-            problems=read,
+            problems=(*read, "too-many-streams"),
             tag="events",
         ),
         Route(
