@@ -784,7 +784,7 @@ def test_the_listing_is_read_at_the_start_and_watched_until_the_end_of_the_appli
         app = create_app(runner, secret=SECRET, now=lambda: NOW)
         async with app.test_app():
             await trio.testing.wait_all_tasks_blocked()
-            assert len(runner.listeners) == 1
+            assert len(runner.listeners) == 2  # the listing, and API v1
             runner.broken = StoreError("not needed any more")
             assert len((await Client(app)("GET", "/pipelines/jobs")).json["jobs"]) == 3
         assert runner.listeners == []

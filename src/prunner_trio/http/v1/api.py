@@ -25,6 +25,7 @@ from prunner_trio.http.v1.problems import Refused, problem_answer
 from prunner_trio.http.v1.questions import parse_query
 from prunner_trio.http.v1.ring import Ring
 from prunner_trio.http.v1.table import Route, own_routes, routes
+from prunner_trio.model import Event
 
 __all__ = ["MOST_STREAMS", "ApiV1"]
 
@@ -75,8 +76,7 @@ class ApiV1:
             self._ring.begin()
             self._history.forget()
             with ExitStack() as stack:
-                stack.enter_context(self._runner.observe(self._ring.note))
-                stack.enter_context(self._runner.observe(self._history.note))
+                stack.enter_context(self._runner.observe(self._note))
                 self._watch = stack.pop_all()
 
     def stop(self) -> None:
@@ -84,6 +84,10 @@ class ApiV1:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+
+    def _note(self, event: Event) -> None:
+        self._ring.note(event)
+        self._history.note(event)
 
     @staticmethod
     def owns(path: str) -> bool:
