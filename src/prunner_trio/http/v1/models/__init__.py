@@ -1,0 +1,58 @@
+"""What API v1 answers: values whose fields are the members of the JSON.
+
+The document is made from these types; what stands under ``Attributes`` becomes the description of a member. All
+members are always there. Times are RFC 3339 in UTC with milliseconds, durations are seconds.
+"""
+
+from prunner_trio.http.v1.models._jobs import End, Job, JobPage, JobTasks, Outcome, ScheduleRequest, Stop, Task, Waiting
+from prunner_trio.http.v1.models._pipelines import (
+    Edge,
+    Graph,
+    Limits,
+    Node,
+    Pipeline,
+    PipelineDetail,
+    PipelineList,
+    Queue,
+    Retention,
+    TaskDefinition,
+    Variable,
+)
+from prunner_trio.http.v1.models._refusals import Health, Problem, ProblemItem
+from prunner_trio.http.v1.models._scalars import Time, Uuid
+from prunner_trio.http.v1.models._streams import Closing, LogEnd, LogPart, LogPiece, Logs, Occurrence, StreamStart
+
+__all__ = [
+    "Closing",
+    "Edge",
+    "End",
+    "Graph",
+    "Health",
+    "Job",
+    "JobPage",
+    "JobTasks",
+    "Limits",
+    "LogEnd",
+    "LogPart",
+    "LogPiece",
+    "Logs",
+    "Node",
+    "Occurrence",
+    "Outcome",
+    "Pipeline",
+    "PipelineDetail",
+    "PipelineList",
+    "Problem",
+    "ProblemItem",
+    "Queue",
+    "Retention",
+    "ScheduleRequest",
+    "Stop",
+    "StreamStart",
+    "Task",
+    "TaskDefinition",
+    "Time",
+    "Uuid",
+    "Variable",
+    "Waiting",
+]
