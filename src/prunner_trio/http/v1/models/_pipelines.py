@@ -205,7 +205,7 @@ class PipelineDetail(Pipeline):
         timeout: seconds for a whole job; null: no limit.
         kill_timeout: seconds from the first signal of a stop to SIGKILL; null: the daemon's default.
         continue_running_tasks_after_failure: a failed task does not stop the others.
-        on_daemon_crash: what becomes of a running job when the daemon dies: `cancel` or `requeue`.
+        on_daemon_crash: what becomes of a running job when the daemon dies: `cancel`, `requeue` or `adopt`.
     """
 
     tasks: tuple[TaskDefinition, ...]
