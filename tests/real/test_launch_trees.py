@@ -693,11 +693,12 @@ def test_leaves_of_a_daemon_that_was_killed_are_ended_by_the_next_one(null: Null
     async def scenario(bed: Bed) -> None:
         left = await trio.lowlevel.open_process(["sleep", bed.token])
         (leaf / "cgroup.procs").write_text(str(left.pid))
-        async with open_launcher(Containment.CGROUP):
+        async with open_launcher(Containment.CGROUP) as launcher:
+            await launcher.remains(())
             assert await left.wait() == -signal.SIGKILL
             # The kernel may hold the empty directory for a moment.
             while old.exists():
-                Leaves.below(parent).close()
+                await launcher.remains(())
                 await trio.sleep(0.01)
 
     run(null, Containment.GROUP, scenario)

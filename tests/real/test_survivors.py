@@ -18,10 +18,24 @@ from prunner_trio.errors import EndLost
 from prunner_trio.execution import Hurry, StopPolicy, stop_tree
 from prunner_trio.execution.seams import Proc
 from prunner_trio.launch import Containment, open_launcher, procfs, remains
+from prunner_trio.launch.cgroup import Leaves
+from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
 
 PATIENCE = 30
+
+
+def cgroup_works() -> bool:
+    parent = find_parent()
+    try:
+        if parent is None:
+            return False
+        Leaves.below(parent).close()
+    except OSError:
+        return False
+    return True
+
 
 LAUNCHER = """
 import os, sys, trio
@@ -47,7 +61,7 @@ trio.run(main)
 MEANS = [Containment.GROUP, Containment.SUBREAPER]
 if os.geteuid() == 0:
     MEANS.append(Containment.PIDNS)
-"""What is left in cgroups is killed as soon as the next launcher opens; see `test_launch_trees`."""
+"""What is left in cgroups is killed as soon as it has been found; see below."""
 
 
 @attrs.define(eq=False)
@@ -135,6 +149,23 @@ def test_survivors_of_a_kill_are_found_and_ended(crash: Crash, means: Containmen
                 await end(found[keys[0]])
                 assert crash.alive() == []
                 assert await launcher.remains(keys) == {}
+
+    trio.run(main)
+
+
+@pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
+@pytest.mark.parametrize(("script", "count"), ESCAPES.values(), ids=ESCAPES.keys())
+def test_what_is_left_in_a_cgroup_is_found_before_it_is_killed(crash: Crash, script: str, count: int) -> None:
+    """The disk may not know yet that its job has begun: were nobody found, the job would run again."""
+    keys = crash.launch(script, count=count, means=Containment.CGROUP)
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with open_launcher(Containment.CGROUP) as launcher:
+                found = await launcher.remains(keys)
+                assert list(found) == keys
+                await end(found[keys[0]])
+                assert crash.alive() == []
 
     trio.run(main)
 

@@ -20,7 +20,7 @@ import trio
 from prunner_trio.launch.procfs import stat
 from prunner_trio.launch.standing import Visitor, write_file
 
-__all__ = ["Leaf", "Leaves", "abandoned_homes", "claim", "home_below", "removed"]
+__all__ = ["Leaf", "Leaves", "abandoned_homes", "claim", "end_abandoned", "home_below", "removed"]
 
 log = logging.getLogger(__name__)
 
@@ -128,15 +128,11 @@ class Leaves:
 
     @classmethod
     def below(cls, parent: Path) -> "Leaves":
-        """Make a directory for the leaves below `parent`, and end what a daemon that was killed left behind there.
-
-        What may outlive its daemon is left for `claim`.
+        """Make a directory for the leaves below `parent`.
 
         Raises:
             OSError: the parent is no cgroup v2 in which we may make others, or the kernel is too old (5.14).
         """
-        for old in abandoned_homes(parent):
-            _end(old, set(old.glob(f"{_OUTLIVES}*")))
         home = home_below(parent)
         home.mkdir()
         if not (home / "cgroup.kill").exists():
@@ -293,6 +289,15 @@ def home_below(parent: Path) -> Path:
     """Return a new directory for groups of this process: the next one knows by the name whose they are."""
     own = stat(os.getpid())
     return parent / f"{_PREFIX}{os.getpid()}-{own.start if own else 0}-{next(_numbers)}"
+
+
+def end_abandoned(parent: Path) -> None:
+    """End what daemons that were killed have left below `parent`, but for what may outlive its daemon (see `claim`).
+
+    Whoever has to know what that was looks before: a job of which something is alive had begun, whatever the disk says.
+    """
+    for old in abandoned_homes(parent):
+        _end(old, set(old.glob(f"{_OUTLIVES}*")))
 
 
 def abandoned_homes(parent: Path) -> list[Path]:

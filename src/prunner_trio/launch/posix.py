@@ -25,7 +25,7 @@ import trio
 
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
-from prunner_trio.launch.cgroup import Leaf, Leaves, claim
+from prunner_trio.launch.cgroup import Leaf, Leaves, claim, end_abandoned
 from prunner_trio.launch.ends import Ends
 from prunner_trio.launch.limits import Enclosure, Enclosures
 from prunner_trio.launch.pidns import Namespaces, NamespaceTree
@@ -198,15 +198,20 @@ class PosixLauncher:
         """Return what is left of commands that an earlier launcher of this place launched; see `Launcher.remains`."""
         await trio.lowlevel.checkpoint()
         placed = {self._placed(key): key for key in keys}
+        parent = self._leaves.parent if self._leaves is not None else self._cgroup_parent or find_parent()
+        found = self._find(placed, parent)
+        if parent is not None:
+            end_abandoned(parent)
+        return {placed[key]: left for key, left in found.items()}
+
+    def _find(self, keys: Collection[str], parent: Path | None) -> Mapping[str, Remains]:
         if self._ends is None:
-            return {placed[key]: left for key, left in find_remains(placed).items()}
-        tags = {key: tag_for(mark_for(key)) for key in placed}
+            return find_remains(keys)
+        tags = {key: tag_for(mark_for(key)) for key in keys}
         self._ends.keep_only(tags.values())
         names = {self._leaf_name(tag): key for key, tag in tags.items()}
-        parent = self._leaves.parent if self._leaves is not None else self._cgroup_parent or find_parent()
         leaves = claim(parent, self._ends.owner, names) if parent is not None else {}
-        found = find_remains(placed, self._ends, {names[name]: leaf for name, leaf in leaves.items()})
-        return {placed[key]: left for key, left in found.items()}
+        return find_remains(keys, self._ends, {names[name]: leaf for name, leaf in leaves.items()})
 
     def forget(self, keys: Collection[str]) -> None:
         """Remove the records of the ends of these commands; see `Launcher.forget`."""
