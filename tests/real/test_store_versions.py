@@ -13,7 +13,7 @@ from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy, TaskDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import JobsRemoved, SavedJob
 from prunner_trio.model import JobId, JobView, State, StopReason, StopRequest, TaskView
-from prunner_trio.storage import SqliteJournal, export_prunner, open_journal, schema
+from prunner_trio.storage import SqliteJournal, back_up, condition_of, export_prunner, open_journal, schema
 from prunner_trio.storage.rows import definition_from_text, definition_to_text
 from prunner_trio.storage.schema import VERSION
 
@@ -128,8 +128,10 @@ def with_journal(directory: Path, scenario: Callable[[SqliteJournal], Awaitable[
 
 @pytest.fixture(params=sorted(path.name for path in DATA.glob("store-v*.db")))
 def old_store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    shutil.copy(DATA / request.param, tmp_path / "store.db")
-    return tmp_path
+    directory = tmp_path / "data"
+    directory.mkdir()
+    shutil.copy(DATA / request.param, directory / "store.db")
+    return directory
 
 
 def test_there_is_a_file_of_every_version() -> None:
@@ -140,6 +142,7 @@ def test_there_is_a_file_of_every_version() -> None:
 def test_an_old_store_comes_back_whole(old_store: Path) -> None:
     async def scenario(journal: SqliteJournal) -> None:
         assert journal.imported == 0
+        assert journal.recovered is None
         assert await journal.unfinished() == [SavedJob(WAITING, BUILD), SavedJob(RUNNING, BUILD)]
         listed = await journal.jobs(pipeline=None, before=None, limit=10)
         assert listed == [REPLACED, FAILED, RUNNING, WAITING, IMPORTED]
@@ -150,6 +153,13 @@ def test_an_old_store_comes_back_whole(old_store: Path) -> None:
 
     with_journal(old_store, scenario)
     assert b"".join(export_prunner(old_store)).count(b'"ID"') == 5
+
+
+def test_an_old_store_is_whole_before_it_is_brought_up_to_date(old_store: Path, tmp_path: Path) -> None:
+    condition = condition_of(old_store)
+    assert condition.problems == ()
+    assert condition.version is not None
+    assert back_up(old_store, tmp_path / "copy", logs=False, progress=lambda *_: None) == 5
 
 
 def test_an_old_store_can_be_written_to(old_store: Path) -> None:
@@ -165,7 +175,7 @@ def test_an_old_store_can_be_written_to(old_store: Path) -> None:
 
 def patch_version(monkeypatch: pytest.MonkeyPatch, step: Callable[[sqlite3.Connection], object]) -> None:
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
-    for module in ("schema", "opening", "reads", "examine", "condition"):
+    for module in ("schema", "opening", "reads", "examine", "condition", "verify"):
         monkeypatch.setattr(f"prunner_trio.storage.{module}.VERSION", VERSION + 1)
 
 

@@ -12,6 +12,7 @@ from prunner_trio.errors import StoreError
 from prunner_trio.model import State, StopReason
 from prunner_trio.storage.pages import HEADER_SIZE, header_problem, log_end
 from prunner_trio.storage.rows import JOB_COLUMNS, TASK_COLUMNS, definition_from_text
+from prunner_trio.storage.schema import VERSION
 
 __all__ = ["MOST_PROBLEMS", "explain", "file_problem", "is_corrupt", "is_damage", "log_problem", "problems_of"]
 
@@ -96,9 +97,10 @@ def log_problem(path: Path) -> tuple[str, bool]:
 
 
 def problems_of(connection: sqlite3.Connection, seconds: float | None = None) -> tuple[Sequence[str], bool]:
-    """Return all problems of a store of the current version, and whether everything was looked at.
+    """Return all problems of a store, and whether everything was looked at.
 
-    Blocks, at most about `seconds`. Rows come first, the walk over all pages and indexes last.
+    Blocks, at most about `seconds`. Rows come first, the walk over all pages and indexes last. The rows of an older
+    version have other columns, so of such a store only pages and indexes are looked at.
 
     Raises:
         sqlite3.Error: the store cannot be read, for another reason than its content.
@@ -108,7 +110,8 @@ def problems_of(connection: sqlite3.Connection, seconds: float | None = None) ->
         connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
     found: list[str] = []
     try:
-        for step in (_definitions, _jobs, _tasks, _structure):
+        current = connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
+        for step in (_definitions, _jobs, _tasks, _structure) if current else (_structure,):
             found.extend(step(connection))
     except sqlite3.Error as exc:
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
