@@ -1,5 +1,6 @@
 """A damaged store: a start goes on with what can be had, believes nothing that may be untrue, and says what is lost."""
 
+import hashlib
 import os
 import random
 import re
@@ -21,7 +22,7 @@ from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobsRemoved, SavedJob, TaskChanged
 from prunner_trio.model import JobId, JobView, State, TaskView
-from prunner_trio.storage import open_journal
+from prunner_trio.storage import condition_of, open_journal
 from prunner_trio.storage.opening import OpenStore, open_store
 from prunner_trio.storage.recover import Recovered
 from prunner_trio.storage.salvage import LOST_DEFINITION, LOST_RECORD, LOST_VARIABLES
@@ -430,6 +431,24 @@ def test_what_is_no_damage_is_refused_and_nothing_changes(folded: Truth, tmp_pat
     assert not list(tmp_path.glob("*damaged*"))
     with opened(tmp_path) as store:
         assert everything(store) == folded.jobs
+
+
+def test_a_definition_with_a_word_that_only_a_newer_version_knows_is_no_damage(folded: Truth, tmp_path: Path) -> None:
+    path = folded.put(tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        (text,) = connection.execute("SELECT data FROM definition WHERE id = 1").fetchone()
+        newer = text.replace('"on_daemon_crash":"cancel"', '"on_daemon_crash":"teleport"')
+        digest = hashlib.sha256(newer.encode()).hexdigest()
+        connection.execute("UPDATE definition SET data = ?, hash = ? WHERE id = 1", (newer, digest))
+        connection.commit()
+    assert newer != text
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"definition 1 .*newer prunner-trio"), opened(tmp_path):
+        pass
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*damaged*"))
+    with pytest.raises(StoreError, match=r"definition 1 .*newer prunner-trio"):
+        condition_of(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

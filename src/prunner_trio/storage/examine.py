@@ -26,7 +26,7 @@ def recover_if_damaged(path: Path, now: float) -> Recovered | None:
     """Look at a store whose directory is ours, and replace it by what can be had of it if it is damaged.
 
     Raises:
-        StoreError: it is newer than this program, or a database of something else.
+        StoreError: it is newer than this program, or a database of something else; nothing was changed.
         OSError, sqlite3.Error: it cannot be read or written now, which is no damage; nothing was changed.
     """
     problems = damage_of(path)

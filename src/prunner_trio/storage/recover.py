@@ -126,7 +126,7 @@ def _sound(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             problems, everything = problems_of(connection)
-    except (sqlite3.Error, OverflowError, ValueError):
+    except (StoreError, sqlite3.Error, OverflowError, ValueError):
         return False
     return everything and not problems
 

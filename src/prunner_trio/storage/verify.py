@@ -103,6 +103,7 @@ def problems_of(connection: sqlite3.Connection, seconds: float | None = None) ->
     version have other columns, so of such a store only pages and indexes are looked at.
 
     Raises:
+        StoreError: it is whole, but holds what this program does not know.
         sqlite3.Error: the store cannot be read, for another reason than its content.
     """
     if seconds is not None:
@@ -132,7 +133,7 @@ def _definitions(connection: sqlite3.Connection) -> Iterator[str]:
         try:
             definition_from_text(text)
         except StoreError as exc:
-            yield f"definition {key}: {exc}"
+            raise StoreError(f"definition {key} is as it was written, perhaps by a newer prunner-trio: {exc}") from exc
 
 
 def _jobs(connection: sqlite3.Connection) -> Iterator[str]:
