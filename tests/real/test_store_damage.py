@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -458,6 +459,22 @@ def test_a_store_that_may_not_be_read_is_refused(folded: Truth, tmp_path: Path) 
     with pytest.raises(StoreError, match="Permission denied"), opened(tmp_path):
         pass
     assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_power_cuts_one_after_the_other_are_no_damage(tmp_path: Path) -> None:
+    """Each breaks off the last transaction, and what is left of it stands behind the next one if that is shorter."""
+    for life, pages in enumerate((9, 5, 2, 0)):
+        now, next_ = tmp_path / str(life), tmp_path / str(life + 1)
+        with opened(now) as store:
+            assert store.recovered is None
+            log = Path(f"{store.path}-wal")
+            frames = int.from_bytes(Path(f"{store.path}-shm").read_bytes()[16:20], sys.byteorder)
+            store.connection.execute("REPLACE INTO meta VALUES ('filler', zeroblob(?))", (pages * PAGE,))
+            next_.mkdir()
+            (next_ / "store.db").write_bytes(store.path.read_bytes())
+            data = bytearray(log.read_bytes())
+            data[32 + frames * (24 + PAGE) + 500] ^= 1
+            (next_ / "store.db-wal").write_bytes(data)
 
 
 @pytest.mark.parametrize("step", ["replace", "unlink", "link"])

@@ -87,6 +87,19 @@ def test_a_new_job_that_cannot_be_written_is_given_up_with_the_reason_and_the_pa
     with_journal(tmp_path, scenario)
 
 
+def test_after_an_outage_the_log_begins_anew_without_remains_that_look_like_damage(tmp_path: Path) -> None:
+    async def scenario(journal: SqliteJournal) -> None:
+        await journal.committed(journal.record(added(new_job(1))))
+        log = tmp_path / "store.db-wal"
+        assert log.stat().st_size > 0
+        with outage(journal), pytest.raises(StoreError):
+            await journal.committed(journal.record(added(new_job(2))))
+        await journal.committed(journal.record(added(new_job(3))))
+        assert log.stat().st_size == 0
+
+    with_journal(tmp_path, scenario)
+
+
 def test_all_other_changes_are_kept_and_written_once_the_store_is_well(tmp_path: Path) -> None:
     async def scenario(journal: SqliteJournal) -> None:
         job, old = new_job(1), new_job(2)

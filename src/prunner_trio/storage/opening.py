@@ -16,7 +16,15 @@ from prunner_trio.storage.prunner_json import read_prunner
 from prunner_trio.storage.reads import Reader
 from prunner_trio.storage.recover import Recovered, finish_recovery
 from prunner_trio.storage.rows import consequences
-from prunner_trio.storage.schema import STORE_FILE, VERSION, connect, connect_for_reading, migrate, version_of
+from prunner_trio.storage.schema import (
+    STORE_FILE,
+    VERSION,
+    connect,
+    connect_for_reading,
+    fold_log,
+    migrate,
+    version_of,
+)
 from prunner_trio.storage.tables import UNFIT, Tables
 
 __all__ = ["PRUNNER_FILE", "OpenStore", "open_store", "store_file"]
@@ -72,6 +80,7 @@ def open_store(directory: Path, now: float) -> OpenStore:
             undo.callback(connection.close)
             if version_of(connection, path) != VERSION:
                 _set_up(connection, path, history, now)
+            fold_log(connection)
         reader = Reader(path)
         undo.pop_all()
     return OpenStore(path, lock, connection, reader, len(history), recovered)

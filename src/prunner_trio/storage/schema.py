@@ -1,5 +1,6 @@
 """The tables of the store, their versions, and how a connection is opened."""
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -14,9 +15,12 @@ __all__ = [
     "VERSION",
     "connect",
     "connect_for_reading",
+    "fold_log",
     "migrate",
     "version_of",
 ]
+
+log = logging.getLogger(__name__)
 
 STORE_FILE = "store.db"
 """Name of the store in the data directory."""
@@ -122,3 +126,15 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS:d}")
     return connection
+
+
+def fold_log(connection: sqlite3.Connection) -> None:
+    """Bring the write-ahead log into the file and begin a new one, if nobody reads an older state; never raises.
+
+    The remains of a transaction that was broken off, by a power cut or a disk that did not sync, go with it. They would
+    look like damage as soon as shorter transactions stand before them: see `verify.log_problem`.
+    """
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as exc:  # nothing is lost: the log goes on
+        log.warning("the store's write-ahead log could not be folded in: %s", exc)

@@ -13,6 +13,7 @@ import trio
 from prunner_trio.execution.seams import Change, JobAdded, JobsRemoved, TaskChanged, Ticket
 from prunner_trio.storage.kept import Kept
 from prunner_trio.storage.rows import consequences
+from prunner_trio.storage.schema import fold_log
 from prunner_trio.storage.tables import COUNT_OUTAGE, UNFIT, Tables
 from prunner_trio.storage.verify import is_corrupt
 
@@ -99,10 +100,7 @@ class Writer:
             if batch is None:
                 break
             self._report(self._attempt(batch))
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as exc:  # the next start reads the log instead
-            log.warning("the store's write-ahead log could not be folded in: %s", exc)
+        fold_log(self._connection)
         self._connection.close()
 
     def _attempt(self, batch: Batch | None) -> Report:
@@ -128,6 +126,8 @@ class Writer:
             new_jobs = [ticket for ticket, change in enumerate(changes, first) if isinstance(change, JobAdded)]
             return Report(batch, dict.fromkeys(new_jobs, text), problem, time.perf_counter() - began, self._damage)
         self._kept.clear()
+        if self._failing:
+            fold_log(self._connection)
         self._failing = False
         return Report(batch, refused, "", time.perf_counter() - began, self._damage)
 
