@@ -510,6 +510,39 @@ def test_a_recovery_that_breaks_off_at_any_step_is_done_again(
     pytest.fail("there is no end of steps")
 
 
+def test_a_cancel_ends_a_recovery_and_changes_nothing(folded: Truth, tmp_path: Path) -> None:
+    """For n = 1, 2, ...: the cancel comes at the n-th sign of progress, until there are no more."""
+    path = folded.put(tmp_path)
+    path.write_bytes(bytes(PAGE) + path.read_bytes()[PAGE:])
+    damaged = path.read_bytes()
+    heard: list[str] = []
+
+    async def main(cancel_at: int) -> bool:
+        token, scope = trio.lowlevel.current_trio_token(), trio.CancelScope()
+        heard.clear()
+
+        def progress(what: str, _done: int, _total: int) -> None:
+            heard.append(what)
+            if len(heard) == cancel_at:
+                trio.from_thread.run_sync(scope.cancel, trio_token=token)
+
+        with trio.fail_after(60), scope:
+            async with open_journal(tmp_path, now=lambda: NOW, progress=progress) as journal:
+                assert journal.recovered is not None
+        return scope.cancelled_caught
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prunner_trio.storage.verify._STEPS_BETWEEN_LOOKS", 500)
+        cancel_at = 1
+        while trio.run(main, cancel_at):
+            assert path.read_bytes() == damaged
+            assert sorted(file.name for file in tmp_path.iterdir()) == ["lock", "store.db"]
+            cancel_at += 1
+    assert {"reading pages", "judging jobs", "writing jobs", "check"} <= set(heard)
+    with opened(tmp_path) as store:
+        assert everything(store) == folded.jobs
+
+
 # ------------------------------------------------------------------------------------------------------ while in use
 
 

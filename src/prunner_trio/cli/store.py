@@ -92,7 +92,7 @@ class _Progress:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.1
             self._shown = True
-            sys.stderr.write(f"\r\033[K{what}: {done * 100 // max(total, 1)} %")
+            sys.stderr.write(f"\r\033[K{what}" + (f": {done * 100 // total} %" if total else ""))
             sys.stderr.flush()
 
     def end(self) -> None:

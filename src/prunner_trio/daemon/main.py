@@ -26,6 +26,7 @@ from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
 from prunner_trio.daemon.metering import build_info, scraping
 from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifier
+from prunner_trio.daemon.recovering import Recovering
 from prunner_trio.daemon.reload import Reloader
 from prunner_trio.daemon.signals import hear_signals
 from prunner_trio.daemon.status import StatusLine, status_text
@@ -211,7 +212,9 @@ class _Daemon:
                 secret = find_secret(settings.jwt_secret, settings.config)
                 with _or_cannot_start("cannot use the data directory"):
                     journal = await stack.enter_async_context(
-                        open_journal(data, now=time.time, attempted=self._metrics.committed)
+                        open_journal(
+                            data, now=time.time, attempted=self._metrics.committed, progress=Recovering(self._notifier)
+                        )
                     )
                     (data / "logs").mkdir(mode=0o700, exist_ok=True)
                     place = place_of(data)

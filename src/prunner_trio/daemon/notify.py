@@ -31,6 +31,10 @@ class Notifier:
         """Say in a few words what is going on."""
         self._send(f"STATUS={status}")
 
+    def more_time(self, seconds: float, status: str) -> None:
+        """Ask for so many seconds more from now, whatever time the start was given."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}\nSTATUS={status}")
+
     def alive(self) -> None:
         """Give the watchdog a sign of life."""
         self._send("WATCHDOG=1")

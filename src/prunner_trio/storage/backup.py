@@ -4,18 +4,16 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from prunner_trio.errors import StoreError
+from prunner_trio.storage.progress import Progress
 from prunner_trio.storage.schema import STORE_FILE, connect_for_reading, version_of
-from prunner_trio.storage.verify import explain, problems_of
+from prunner_trio.storage.verify import all_problems_of, explain
 
-__all__ = ["Progress", "back_up", "copy_store"]
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being copied, how much of it is done, and how much there is. An exception from it ends the copying."""
+__all__ = ["back_up", "copy_store"]
 
 PAGES_PER_STEP = 256
 LOGS = "logs"
@@ -42,7 +40,8 @@ def copy_store(source: Path, target: Path, progress: Progress) -> None:
                 pages=PAGES_PER_STEP,
                 progress=lambda _, left, pages: progress("store", pages - left, pages),
             )
-            problems, _ = problems_of(new)
+            old.execute("ROLLBACK")  # so that the log of the store need not grow any longer
+            problems = all_problems_of(new, progress)
         if problems:
             raise StoreError(f"the store {source} is damaged: {problems[0]}")
         descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)

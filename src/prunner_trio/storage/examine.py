@@ -2,11 +2,13 @@
 
 import logging
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from prunner_trio.errors import StoreError
+from prunner_trio.storage.progress import Progress
 from prunner_trio.storage.reads import Reader
 from prunner_trio.storage.recover import Recovered, last_good_file, recover
 from prunner_trio.storage.schema import VERSION, connect_for_reading, version_of
@@ -22,15 +24,18 @@ CHECK_SECONDS = 2.0
 _OURS = frozenset({"job", "task", "definition", "meta"})
 
 
-def recover_if_damaged(path: Path, now: float) -> Recovered | None:
+def recover_if_damaged(path: Path, now: float, progress: Progress) -> Recovered | None:
     """Look at a store whose directory is ours, and replace it by what can be had of it if it is damaged.
+
+    Args:
+        progress: told of a recovery, never of a look, which is short.
 
     Raises:
         StoreError: it is newer than this program, or a database of something else; nothing was changed.
         OSError, sqlite3.Error: it cannot be read or written now, which is no damage; nothing was changed.
     """
     problems = damage_of(path)
-    return recover(path, problems, now) if problems else None
+    return recover(path, problems, now, progress) if problems else None
 
 
 def damage_of(path: Path) -> Sequence[str]:
@@ -52,7 +57,8 @@ def damage_of(path: Path) -> Sequence[str]:
                 return (text,)
             if text:
                 log.warning("%s", text)
-            problems, everything = problems_of(connection, CHECK_SECONDS) if version else ((), True)
+            end = time.monotonic() + CHECK_SECONDS
+            problems, everything = problems_of(connection, lambda: time.monotonic() < end) if version else ((), True)
         except sqlite3.Error as exc:
             if not is_damage(exc):
                 raise

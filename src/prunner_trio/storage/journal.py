@@ -19,6 +19,7 @@ from prunner_trio.execution.seams import Change, Expired, SavedJob, Ticket
 from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId, JobQuery, JobView
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
+from prunner_trio.storage.progress import Progress, unheard
 from prunner_trio.storage.prunner_json import write_prunner
 from prunner_trio.storage.reads import Reader
 from prunner_trio.storage.recover import Recovered
@@ -46,14 +47,21 @@ REMEMBERED_REFUSALS = 10_000
 
 @asynccontextmanager
 async def open_journal(
-    directory: Path, *, now: Callable[[], float], attempted: Attempted = lambda changes, seconds, ok: None
+    directory: Path,
+    *,
+    now: Callable[[], float],
+    attempted: Attempted = lambda changes, seconds, ok: None,
+    progress: Progress = unheard,
 ) -> AsyncIterator["SqliteJournal"]:
     """Open the store of a data directory, alone.
 
     A missing directory is made, for its owner only. At the first start, history in prunner's `data.json` is taken
     over; that file stays as it is. A damaged store is replaced by what can be had of it, and kept; see `recovered`.
     Leaving the block writes what is still open, for at most `FLUSH_TIMEOUT` seconds, and closes within
-    `2 * CLOSE_TIMEOUT` more, also when canceled.
+    `2 * CLOSE_TIMEOUT` more, also when canceled. A cancel ends a recovery, too, which is begun anew at the next start.
+
+    Args:
+        progress: told, in another thread, how far a recovery is.
 
     Args:
         now: wall time in seconds since the epoch.
@@ -64,7 +72,12 @@ async def open_journal(
         StoreError: the directory or a file in it cannot be used; nothing was changed. Or, on leaving: something could
             not be written.
     """
-    store = await trio.to_thread.run_sync(open_store, directory, now())
+
+    def heard(what: str, done: int, total: int) -> None:
+        trio.from_thread.check_cancelled()
+        progress(what, done, total)
+
+    store = await trio.to_thread.run_sync(open_store, directory, now(), heard)
     journal = SqliteJournal(store, attempted)
     try:
         yield journal

@@ -12,6 +12,7 @@ from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import JobAdded, SavedJob
 from prunner_trio.storage.examine import recover_if_damaged
 from prunner_trio.storage.lock import DirectoryLock
+from prunner_trio.storage.progress import Progress, unheard
 from prunner_trio.storage.prunner_json import read_prunner
 from prunner_trio.storage.reads import Reader
 from prunner_trio.storage.recover import Recovered, finish_recovery
@@ -55,8 +56,11 @@ def store_file(directory: Path) -> Path:
     return directory / STORE_FILE
 
 
-def open_store(directory: Path, now: float) -> OpenStore:
+def open_store(directory: Path, now: float, progress: Progress = unheard) -> OpenStore:
     """Lock a data directory and open its store; make either, and bring the tables up to date, as needed.
+
+    Args:
+        progress: told of a recovery, which may take long. An exception from it ends it; nothing was changed then.
 
     Raises:
         StoreLocked: somebody else has it.
@@ -73,7 +77,7 @@ def open_store(directory: Path, now: float) -> OpenStore:
         undo.callback(lock.release)
         with _errors(path):
             finish_recovery(path)
-            recovered = recover_if_damaged(path, now)
+            recovered = recover_if_damaged(path, now, progress)
             # Read before the store comes to be, so that a broken file leaves nothing behind.
             history = _history(directory / PRUNNER_FILE, now) if _is_new(path) else ()
             connection = connect(path)

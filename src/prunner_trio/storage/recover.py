@@ -20,16 +20,19 @@ from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import JobAdded, TaskChanged
 from prunner_trio.model import State
 from prunner_trio.storage.pages import read_pages
+from prunner_trio.storage.progress import Progress
 from prunner_trio.storage.salvage import Salvage, salvage
 from prunner_trio.storage.schema import connect, migrate
 from prunner_trio.storage.tables import Tables
-from prunner_trio.storage.verify import problems_of
+from prunner_trio.storage.verify import all_problems_of
 
 __all__ = ["Recovered", "finish_recovery", "last_good_file", "recover", "reports"]
 
 log = logging.getLogger(__name__)
 
 SIDES = ("-wal", "-shm")
+_JOBS_PER_STEP = 1000
+
 MOST_LOGGED = 20
 """How many lost jobs the log names; the report has all."""
 
@@ -72,18 +75,21 @@ def finish_recovery(path: Path) -> None:
         Path(f"{unfinished}{side}").unlink(missing_ok=True)
 
 
-def recover(path: Path, problems: Sequence[str], now: float) -> Recovered:
+def recover(path: Path, problems: Sequence[str], now: float, progress: Progress) -> Recovered:
     """Replace a damaged store by what can be had of it, and say in the log what was lost. The directory is ours.
+
+    Args:
+        progress: an exception from it ends the recovery; the damaged store is where it was then.
 
     Raises:
         OSError, sqlite3.Error: the new store cannot be written; the damaged one is where it was.
         StoreError: what was salvaged cannot be stored.
     """
     log.error("the store is damaged, reading what can be had", extra={"file": str(path)})
-    salvaged = _salvage(path, now)
+    salvaged = _salvage(path, now, progress)
     new = Path(f"{path}.recovering")
     try:
-        _write(new, salvaged)
+        _write(new, salvaged, progress)
         kept = _set_aside(path, now)
         report = Path(f"{kept}.txt")
         done = Recovered(kept, report, (*problems, *salvaged.problems), salvaged)
@@ -99,17 +105,17 @@ def recover(path: Path, problems: Sequence[str], now: float) -> Recovered:
     return done
 
 
-def _salvage(path: Path, now: float) -> Salvage:
+def _salvage(path: Path, now: float, progress: Progress) -> Salvage:
     file, log_ = _bytes(path), _bytes(Path(f"{path}-wal"))
     first = read_pages(file, log_)
     gone_on = False
-    if log_ and _sound(path):
+    if log_ and _sound(path, progress):
         # The file alone is whole, so what breaks it is a log that belongs to another file, or to another moment.
         first, gone_on = read_pages(file, b""), True
         first.problems.append("the write-ahead log does not belong to the file: nothing of it was used")
-    found = salvage([first], now, gone_on)
+    found = salvage([first], now, gone_on, progress)
     if not found.complete and (copy := _bytes(last_good_file(path))):
-        found = salvage([first, read_pages(copy, b"")], now, gone_on)
+        found = salvage([first, read_pages(copy, b"")], now, gone_on, progress)
     return found
 
 
@@ -120,33 +126,33 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-def _sound(path: Path) -> bool:
+def _sound(path: Path, progress: Progress) -> bool:
     """Whether a store is whole without its log."""
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            problems, everything = problems_of(connection)
+            return not all_problems_of(connection, progress)
     except (StoreError, sqlite3.Error, OverflowError, ValueError):
         return False
-    return everything and not problems
 
 
-def _write(path: Path, salvaged: Salvage) -> None:
+def _write(path: Path, salvaged: Salvage, progress: Progress) -> None:
     """Make a new store of what was salvaged, on disk when this returns."""
     with closing(connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # one file, so that it can be renamed
         connection.execute("BEGIN IMMEDIATE")
         migrate(connection, path)
         tables = Tables(connection)
-        for saved in salvaged.jobs:
+        for done, saved in enumerate(salvaged.jobs):
+            if done % _JOBS_PER_STEP == 0:
+                progress("writing jobs", done, len(salvaged.jobs))
             tables.insert(JobAdded(saved.job, saved.definition))
             for position, task in enumerate(saved.job.tasks):
                 if task.state is not State.WAITING:
                     tables.write(TaskChanged(saved.job.id, position, task))
         connection.execute("REPLACE INTO meta (key, value) VALUES ('last_number', ?)", (salvaged.last_number,))
         connection.execute("COMMIT")
-        problems, _ = problems_of(connection)
-        if problems:
+        if problems := all_problems_of(connection, progress):
             raise StoreError(f"what was salvaged from {path} cannot be stored: {problems[0]}")
         connection.execute("PRAGMA journal_mode = WAL")
 

@@ -19,6 +19,7 @@ from prunner_trio.execution.seams import SavedJob
 from prunner_trio.model import JobView, State, StopReason, StopRequest, TaskView
 from prunner_trio.storage.cells import INDEX_PAGES, TABLE_LEAF, Row, Value, children, is_tree_page, rows_of
 from prunner_trio.storage.pages import Pages, freelist
+from prunner_trio.storage.progress import Progress
 from prunner_trio.storage.rows import JOB_COLUMNS, definition_from_text, job_from_row, task_from_row
 from prunner_trio.storage.shape import fresh_roots, job_shape, task_shape
 
@@ -29,6 +30,8 @@ LOST_VARIABLES = "its variables were lost in a damaged store"
 LOST_RECORD = "its record was lost in a damaged store"
 SAFETY_MARGIN = 1_000_000
 """How far numbers jump when pages are missing: more jobs than could have been accepted without leaving a trace."""
+
+_PAGES_PER_STEP, _JOBS_PER_STEP = 256, 1000
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -102,11 +105,12 @@ class _Heap:
     damaged_pages: int = 0
 
 
-def salvage(sources: Sequence[Pages], now: float, may_have_gone_on: bool) -> Salvage:
+def salvage(sources: Sequence[Pages], now: float, may_have_gone_on: bool, progress: Progress) -> Salvage:
     """Take all jobs out of pages.
 
     Args:
         sources: the damaged store first, then older copies of it, of which nothing counts as sure.
+        progress: an exception from it ends the salvage.
         may_have_gone_on: the first is older than what was reported, so nothing in it counts as sure either.
     """
     heap = _Heap()
@@ -114,17 +118,17 @@ def salvage(sources: Sequence[Pages], now: float, may_have_gone_on: bool) -> Sal
     for place, pages in enumerate(sources):
         if place:
             older = _Heap()
-            _read(pages, older, believe=False)
+            _read(pages, older, progress, believe=False)
             _merge(heap, older)
         else:
-            _read(pages, heap, believe=not may_have_gone_on)
+            _read(pages, heap, progress, believe=not may_have_gone_on)
             result.problems.extend(pages.problems)
             result.complete = not (heap.damaged_pages or heap.unreadable or pages.problems or may_have_gone_on)
     if heap.damaged_pages:
         result.problems.append(f"{heap.damaged_pages} of {sources[0].count} pages cannot be read")
     if heap.unreadable:
         result.problems.append(f"{heap.unreadable} records cannot be read")
-    _decide(heap, result, now)
+    _decide(heap, result, now, progress)
     highest = max([heap.last_number, *heap.jobs, *heap.traces, *heap.hints, 0])
     result.last_number = highest if result.complete else (highest + SAFETY_MARGIN if highest else int(now))
     return result
@@ -133,7 +137,7 @@ def salvage(sources: Sequence[Pages], now: float, may_have_gone_on: bool) -> Sal
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def _read(pages: Pages, heap: _Heap, *, believe: bool) -> None:
+def _read(pages: Pages, heap: _Heap, progress: Progress, *, believe: bool) -> None:
     roots = _roots(pages)
     owned = {page: name for name, root in roots.items() for page in _tree(pages, root)}
     try:
@@ -141,6 +145,8 @@ def _read(pages: Pages, heap: _Heap, *, believe: bool) -> None:
     except ValueError:
         free, list_is_whole = frozenset(), False
     for number in range(1, pages.count + 1):
+        if number % _PAGES_PER_STEP == 1:
+            progress("reading pages", number, pages.count)
         if number in free:
             continue
         content = pages.get(number)
@@ -298,10 +304,13 @@ def _merge(heap: _Heap, older: _Heap) -> None:
 # --------------------------------------------------------------------------------------------------------- deciding
 
 
-def _decide(heap: _Heap, result: Salvage, now: float) -> None:
+def _decide(heap: _Heap, result: Salvage, now: float, progress: Progress) -> None:
     numbers = {facts["id"]: number for number, facts in heap.traces.items() if "id" in facts}
     ids: set[Value] = set()
-    for number, found in sorted(heap.jobs.items(), key=lambda item: (not item[1].sure, item[0])):
+    in_order = sorted(heap.jobs.items(), key=lambda item: (not item[1].sure, item[0]))
+    for done, (number, found) in enumerate(in_order):
+        if done % _JOBS_PER_STEP == 0:
+            progress("judging jobs", done, len(in_order))
         doubt = _doubt(heap, found, number, numbers)
         if not doubt and found.row[1] in ids:
             doubt = "another job has the same id"

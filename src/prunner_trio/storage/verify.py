@@ -2,8 +2,7 @@
 
 import hashlib
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # Queries are put together from constants of this module; every value is a parameter.
@@ -11,10 +10,20 @@ from pathlib import Path
 from prunner_trio.errors import StoreError
 from prunner_trio.model import State, StopReason
 from prunner_trio.storage.pages import HEADER_SIZE, header_problem, log_end
+from prunner_trio.storage.progress import Progress
 from prunner_trio.storage.rows import JOB_COLUMNS, TASK_COLUMNS, definition_from_text
 from prunner_trio.storage.schema import VERSION
 
-__all__ = ["MOST_PROBLEMS", "explain", "file_problem", "is_corrupt", "is_damage", "log_problem", "problems_of"]
+__all__ = [
+    "MOST_PROBLEMS",
+    "all_problems_of",
+    "explain",
+    "file_problem",
+    "is_corrupt",
+    "is_damage",
+    "log_problem",
+    "problems_of",
+]
 
 MOST_PROBLEMS = 100
 """How many problems of one sort are listed."""
@@ -96,19 +105,20 @@ def log_problem(path: Path) -> tuple[str, bool]:
     return (text, False) if lost else ("", False)
 
 
-def problems_of(connection: sqlite3.Connection, seconds: float | None = None) -> tuple[Sequence[str], bool]:
+def problems_of(connection: sqlite3.Connection, go_on: Callable[[], bool] = lambda: True) -> tuple[Sequence[str], bool]:
     """Return all problems of a store, and whether everything was looked at.
 
-    Blocks, at most about `seconds`. Rows come first, the walk over all pages and indexes last. The rows of an older
-    version have other columns, so of such a store only pages and indexes are looked at.
+    Blocks. Rows come first, the walk over all pages and indexes last. The rows of an older version have other columns,
+    so of such a store only pages and indexes are looked at.
+
+    Args:
+        go_on: asked again and again; an answer that is false, or an exception, ends the look.
 
     Raises:
         StoreError: it is whole, but holds what this program does not know.
         sqlite3.Error: the store cannot be read, for another reason than its content.
     """
-    if seconds is not None:
-        end = time.monotonic() + seconds
-        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(lambda: not go_on(), _STEPS_BETWEEN_LOOKS)
     found: list[str] = []
     try:
         current = connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
@@ -123,6 +133,20 @@ def problems_of(connection: sqlite3.Connection, seconds: float | None = None) ->
     finally:
         connection.set_progress_handler(None, 0)
     return list(dict.fromkeys(found)), True
+
+
+def all_problems_of(connection: sqlite3.Connection, progress: Progress) -> Sequence[str]:
+    """Return all problems of a store; see `problems_of`. An exception from `progress` ends the look and comes out."""
+
+    def go_on() -> bool:
+        progress("check", 0, 0)
+        return True
+
+    problems, everything = problems_of(connection, go_on)
+    if not everything:
+        go_on()  # SQLite has kept the exception to itself
+        raise StoreError("the check was broken off")
+    return problems
 
 
 def _definitions(connection: sqlite3.Connection) -> Iterator[str]:
