@@ -510,6 +510,29 @@ def test_a_recovery_that_breaks_off_at_any_step_is_done_again(
     pytest.fail("there is no end of steps")
 
 
+def test_a_recovery_that_a_crash_cut_short_is_finished_and_spoken_of(
+    folded: Truth, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folded.put(tmp_path)
+    path.write_bytes(bytes(PAGE) + path.read_bytes()[PAGE:])
+
+    def crash(path: Path) -> None:
+        if Path(f"{path}.recovered").exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prunner_trio.storage.recover._put_in_place", crash)
+        with pytest.raises(KeyboardInterrupt), opened(tmp_path):
+            pass
+    caplog.clear()
+    with opened(tmp_path) as store:
+        assert everything(store) == folded.jobs
+    (record,) = caplog.records
+    assert record.message == "the store was damaged; a recovery that was broken off is finished now"
+    (report,) = tmp_path.glob("*.txt")
+    assert vars(record)["report"] == str(report)
+
+
 def test_a_cancel_ends_a_recovery_and_changes_nothing(folded: Truth, tmp_path: Path) -> None:
     """For n = 1, 2, ...: the cancel comes at the n-th sign of progress, until there are no more."""
     path = folded.put(tmp_path)

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -209,6 +210,42 @@ def test_a_last_good_copy_is_made_at_the_start_and_again_after_a_change(tmp_path
         assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "store.db", "store.db.last-good"]
 
     trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("statement", "level", "text"),
+    [
+        (None, "WARNING", "the last good copy of the store could not be made: .*disk I/O error"),
+        ("UPDATE job SET state = 'dreaming'", "ERROR", "is damaged: job 1 .*; restart the daemon"),
+    ],
+)
+def test_a_last_good_copy_that_cannot_be_made_is_called_damage_only_if_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, statement: str | None, level: str, text: str
+) -> None:
+    async def main() -> None:
+        with trio.fail_after(60):
+            async with open_journal(tmp_path, now=time.time) as journal:
+                await fill(journal, 1, 3)
+                if statement:
+                    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+                        connection.execute(statement)
+                        connection.commit()
+                limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limits[1] if statement else 8192, limits[1]))
+                try:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(keep_last_good, journal)
+                        while not caplog.records:
+                            await trio.sleep(0.01)
+                        nursery.cancel_scope.cancel()
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    trio.run(main)
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert re.search(text, record.getMessage())
+    assert not list(tmp_path.glob("*last-good*"))
 
 
 def highest(path: Path) -> int:

@@ -54,6 +54,7 @@ def test_a_daemon_recovers_its_store_says_so_and_serves(daemon: Daemon) -> None:
 
     daemon.start()
     assert "the store was damaged; going on with what could be read" in daemon.said()
+    assert "broken off" not in daemon.said()
     jobs = daemon.jobs()
     assert jobs[done]["completed"]
     assert not jobs[waiting]["canceled"]

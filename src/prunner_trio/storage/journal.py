@@ -61,11 +61,9 @@ async def open_journal(
     `2 * CLOSE_TIMEOUT` more, also when canceled. A cancel ends a recovery, too, which is begun anew at the next start.
 
     Args:
-        progress: told, in another thread, how far a recovery is.
-
-    Args:
         now: wall time in seconds since the epoch.
         attempted: see `Attempted`.
+        progress: told, in another thread, how far a recovery is.
 
     Raises:
         StoreLocked: another daemon uses the directory.

@@ -1,6 +1,7 @@
 """Keeps a copy of the store that was found whole beside it: what is left if the file itself is lost."""
 
 import logging
+import sqlite3
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import trio
 from prunner_trio.errors import StoreError
 from prunner_trio.storage.backup import copy_store
 from prunner_trio.storage.recover import last_good_file
+from prunner_trio.storage.verify import is_corrupt
 
 __all__ = ["INTERVAL", "LARGEST", "keep_last_good"]
 
@@ -40,12 +42,18 @@ async def keep_last_good(journal: _Saving, interval: float = INTERVAL) -> None:
     while True:
         try:
             await trio.to_thread.run_sync(_copy, journal.path)
-        except StoreError as exc:
-            log.error("%s; restart the daemon: it goes on with what can be read and keeps the file", exc)
-        except (OSError, RuntimeError) as exc:  # RuntimeError: the machine has no thread left
-            log.warning("the last good copy of the store could not be made: %s", exc)
+        except (StoreError, OSError, RuntimeError) as exc:  # RuntimeError: the machine has no thread left
+            if _says_that_it_is_damaged(exc):
+                log.error("%s; restart the daemon: it goes on with what can be read and keeps the file", exc)
+            else:
+                log.warning("the last good copy of the store could not be made: %s", exc)
         await trio.sleep(interval)
         await journal.changed()
+
+
+def _says_that_it_is_damaged(exc: Exception) -> bool:
+    cause = exc.__cause__
+    return isinstance(exc, StoreError) and (not isinstance(cause, sqlite3.Error) or is_corrupt(cause))
 
 
 def _copy(path: Path) -> None:

@@ -64,7 +64,18 @@ def reports(path: Path) -> Sequence[Path]:
 
 def finish_recovery(path: Path) -> None:
     """Take the last steps of a recovery that a crash has cut short; nothing happens if there was none."""
-    recovered, unfinished = Path(f"{path}.recovered"), Path(f"{path}.recovering")
+    if _recovered_file(path).exists():
+        facts = {"report": str(reports(path)[-1])} if reports(path) else {}
+        log.error("the store was damaged; a recovery that was broken off is finished now", extra=facts)
+    _put_in_place(path)
+
+
+def _recovered_file(path: Path) -> Path:
+    return Path(f"{path}.recovered")
+
+
+def _put_in_place(path: Path) -> None:
+    recovered, unfinished = _recovered_file(path), Path(f"{path}.recovering")
     if recovered.exists():
         for side in SIDES:
             Path(f"{path}{side}").unlink(missing_ok=True)
@@ -95,12 +106,12 @@ def recover(path: Path, problems: Sequence[str], now: float, progress: Progress)
         done = Recovered(kept, report, (*problems, *salvaged.problems), salvaged)
         _write_report(done, path, now)
         _sync(path.parent)
-        new.replace(f"{path}.recovered")
+        new.replace(_recovered_file(path))
         _sync(path.parent)
     finally:
         for side in ("", *SIDES):
             Path(f"{new}{side}").unlink(missing_ok=True)
-    finish_recovery(path)
+    _put_in_place(path)
     _say(done)
     return done
 
