@@ -67,6 +67,7 @@ class Storm:
     ledger: Ledger = attrs.field(init=False)
     daemon: Daemon = attrs.field(init=False)
     _seen_wrong: list[Exception] = attrs.field(factory=list, init=False)
+    _looking: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ledger = Ledger(f"{random.randrange(10**7, 10**8)}")
@@ -176,10 +177,11 @@ class Storm:
 
     def _look(self) -> dict[str, dict[str, Any]]:
         """Compare the listing with what was promised, and with the processes that live."""
-        known = self.ledger.accepted().values()
-        before = living(self.mark, self.ledger.token)
-        jobs = self.daemon.jobs()
-        self.ledger.look(jobs, known)
+        with self._looking:  # an older listing would seem to take back what a newer one has shown
+            known = self.ledger.accepted().values()
+            before = living(self.mark, self.ledger.token)
+            jobs = self.daemon.jobs()
+            self.ledger.look(jobs, known)
         over = {job["variables"]["n"] for job in jobs.values() if job["completed"] or job["canceled"]}
         for process in before:
             if process.number in over and process.alive:
