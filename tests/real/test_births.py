@@ -104,6 +104,37 @@ def test_a_task_is_born_in_its_leaf_and_we_are_where_we_were(output: Output, com
 
 
 @needs_cgroup
+def test_a_task_that_is_canceled_while_the_kernel_gets_ready_does_not_start(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    async def scenario(launcher: PosixLauncher) -> None:
+        monkeypatch.setattr(Leaves, "slow", True)
+        with trio.CancelScope() as scope:
+            monkeypatch.setattr(Leaves, "get_ready", lambda _: trio.from_thread.run_sync(scope.cancel))
+            monkeypatch.setattr(PosixLauncher, "_launch", lambda *words: started.append(words))
+            await launcher.launch(Command(("true",), "/"), ENV, output)
+        assert scope.cancelled_caught
+        assert started == []
+
+    run(Containment.CGROUP, scenario)
+
+
+@needs_cgroup
+def test_a_task_starts_where_no_thread_can_be_had_to_get_ready(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario(launcher: PosixLauncher) -> None:
+        monkeypatch.setattr(Leaves, "slow", True)
+        monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+        assert await outcome(launcher, Command(("true",), "/"), output) == 0
+
+    run(Containment.CGROUP, scenario)
+
+
+@needs_cgroup
 def test_a_start_that_fails_leaves_no_leaf_and_us_where_we_were(output: Output) -> None:
     before = own_group()
 

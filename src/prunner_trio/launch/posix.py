@@ -25,6 +25,7 @@ import trio
 
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Command, Stream, TaskOutput, Usage
+from prunner_trio.execution.threads import in_thread
 from prunner_trio.launch.cgroup import Leaf, Leaves, claim, end_abandoned
 from prunner_trio.launch.ends import Ends
 from prunner_trio.launch.limits import Enclosure, Enclosures
@@ -189,9 +190,10 @@ class PosixLauncher:
         Raises:
             LaunchError: it could not be started, or its limits cannot be enforced; the message names the reason.
         """
-        async with self._gate:  # the last checkpoint: getting the gate takes a turn of the loop
+        async with self._gate:  # getting the gate takes a turn of the loop
             if self._leaves is not None and self._leaves.slow:  # the loop does not wait for the kernel, a thread does
-                await trio.to_thread.run_sync(self._leaves.get_ready, limiter=self._thread)
+                await in_thread(self._leaves.get_ready, limiter=self._thread)
+                await trio.lowlevel.checkpoint_if_cancelled()  # a thread's end is no such place, and may come late
             return self._launch(command, env, output)
 
     async def remains(self, keys: Collection[str]) -> Mapping[str, Remains]:
