@@ -70,7 +70,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1, _ver
 """Step n leads from version n to version n + 1. Steps are never changed once released, only added."""
 
 VERSION = len(MIGRATIONS)
-"""The version this program writes."""
+"""The version this program writes. A new state, or a new reason of a stop, needs a new version too: a program that does
+not know the word takes it for damage."""
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
