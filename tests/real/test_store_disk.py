@@ -21,6 +21,7 @@ from prunner_trio.errors import StoreError, StoreLocked
 from prunner_trio.execution.seams import JobAdded, JobChanged, JobsRemoved, TaskChanged
 from prunner_trio.model import JobId, JobView, State, TaskView
 from prunner_trio.storage import SqliteJournal, export_prunner, open_journal, read_prunner
+from prunner_trio.storage.schema import VERSION
 
 pytestmark = pytest.mark.real
 
@@ -216,7 +217,7 @@ def test_a_store_of_a_newer_program_is_refused_and_not_touched(tmp_path: Path) -
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = (tmp_path / "store.db").read_bytes()
-    with pytest.raises(StoreError, match=r"store\.db has version 99, this program knows versions up to 2"):
+    with pytest.raises(StoreError, match=rf"store\.db has version 99, this program knows versions up to {VERSION}:"):
         with_journal(tmp_path)
     with pytest.raises(StoreError, match="version 99"):
         b"".join(export_prunner(tmp_path))
