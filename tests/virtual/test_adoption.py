@@ -536,10 +536,32 @@ def test_a_stop_that_is_under_way_is_finished_first_and_a_canceled_job_is_cancel
 def test_a_job_that_is_failing_goes_on_failing(task):
     pipeline = PipelineDef("p", (task("a"), task("b")), on_error=task("on_error"))
     transcript, left, _ = hand_over(pipeline, {"a": Act(0.5, exit_code=4), "b": STUBBORN})
-    assert transcript.lines()[-1] == "2.5 p#1/b SIGKILL", "and no handler begins here"
-    _, jobs, launched = recover(pipeline, left, remains={"b": Act(0, exit_code=-9)})
+    assert transcript.lines()[-1] == "2.5 p#1/b canceled (stopped: fail_fast)", "and no handler begins here"
+    _, jobs, launched = recover(pipeline, left)  # SIGKILL has ended its keeper too, which has told nothing
     assert (states(jobs[1]), launched) == ([State.ERROR, State.CANCELED, State.DONE], ["on_error"])
     assert (jobs[1].state, jobs[1].error) == (State.ERROR, "exit status 4")
+
+
+def test_a_task_whose_time_was_over_when_its_job_was_handed_over_has_timed_out(task):
+    pipeline = PipelineDef("p", (task("a", timeout=0.5), task("b")))
+    transcript, left, _ = hand_over(pipeline, {"a": STUBBORN, "b": Act(FOREVER)})
+    assert transcript.lines()[-4:] == [
+        "1 p#1/b handed over",
+        "1.5 p#1/a SIGTERM",
+        "2.5 p#1/a SIGKILL",
+        "2.5 p#1/a error (timed out after 0.5s)",
+    ]
+    _, jobs, _ = recover(pipeline, left, remains={"b": Act(FOREVER)})
+    assert (states(jobs[1]), jobs[1].state) == ([State.ERROR, State.CANCELED], State.ERROR)
+    assert jobs[1].error == "timed out after 0.5s"
+
+
+def test_a_handler_whose_time_was_over_when_its_job_was_handed_over_has_timed_out(one, task):
+    pipeline = one(on_error=task("on_error", timeout=0.5))
+    transcript, left, _ = hand_over(pipeline, {"t": Act(exit_code=3), "on_error": STUBBORN})
+    assert transcript.lines()[-1] == "2.5 p#1/on_error error (timed out after 0.5s)"
+    _, jobs, launched = recover(pipeline, left)
+    assert (states(jobs[1]), jobs[1].error, launched) == ([State.ERROR, State.ERROR], "exit status 3", [])
 
 
 def test_a_handler_is_handed_over_too(one, task):

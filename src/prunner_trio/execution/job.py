@@ -109,6 +109,7 @@ class TaskRun:
     Attributes:
         remains: what an earlier daemon launched of it and nobody has seen off yet.
         proc: its processes, while somebody waits for their end.
+        left: whether these are the next daemon's from now on; else they end under this one, whatever becomes of the job.
         ended_at: when its leader ended, if that was before anybody looked.
     """
 
@@ -118,6 +119,7 @@ class TaskRun:
     deps: "tuple[TaskRun, ...]" = ()
     remains: Remaining | None = None
     proc: Proc | None = None
+    left: bool = False
     ended_at: float | None = None
     settled: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -545,6 +547,10 @@ class JobRun:
             output.close()
 
     async def _see_off(self, task: TaskRun, proc: Proc, output: TaskOutput | None, *, certain: bool = False) -> int:
+        def leaves() -> bool:  # a stop that is under way by then is finished here, and may take the keeper with it
+            task.left = self.left
+            return task.left
+
         task.proc = proc
         status = await see_off(
             proc,
@@ -554,7 +560,7 @@ class JobRun:
             hurry=self._services.hurry,
             used=task.closed,
             certain=certain,
-            handed_over=lambda: self.left,
+            handed_over=leaves,
         )
         task.proc = None
         return status
@@ -645,7 +651,11 @@ class JobRun:
         self._changed(EventKind.TASK, task.spec.name, state, reason)
 
     def _cancel_unless_final(self, task: TaskRun) -> None:
-        if task.view.state.final or self.left:
+        if task.view.state.final or (self.left and (task.proc is None or task.left)):
+            return
+        alone = self.stop is None or task.spec is self.definition.on_error
+        if self.left and alone:  # nothing but the end of its own time can have begun its stop
+            self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout or 0:g}s", -1)
             return
         if self.stop is None:  # nobody wrote down why, so the cancellation came from outside the runner
             self._note_stop(StopReason.SHUTDOWN)
