@@ -109,7 +109,7 @@ class TaskRun:
     Attributes:
         remains: what an earlier daemon launched of it and nobody has seen off yet.
         proc: its processes, while somebody waits for their end.
-        left: whether these are the next daemon's from now on; else they end under this one, whatever becomes of the job.
+        left: whether these are the next daemon's from now on; else they end under this one in any case.
         ended_at: when its leader ended, if that was before anybody looked.
     """
 
