@@ -135,12 +135,12 @@ def test_a_watch_complains_once_about_the_same_problem(
     (tmp_path / "pipelines.yml").write_text("pipelines: [")
     load, looks = module.load_definitions, 0
 
-    def counted(*asked: Any) -> Definitions:
+    def counted(*asked: Any, **more: Any) -> Definitions:
         nonlocal looks
         looks += 1
         if looks == 4:
             write(tmp_path, "a")
-        return load(*asked)
+        return load(*asked, **more)
 
     monkeypatch.setattr(module, "load_definitions", counted)
 
@@ -167,7 +167,7 @@ def test_a_request_complains_each_time(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_defect_in_reading_is_logged_and_the_next_request_is_served(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def defective(*_: object) -> Definitions:
+    def defective(*_: object, **__: object) -> Definitions:
         monkeypatch.undo()
         raise RuntimeError("a defect")
 

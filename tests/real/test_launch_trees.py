@@ -1,5 +1,6 @@
 """Ending whole trees of real processes, by each means of containment."""
 
+import contextlib
 import gc
 import os
 import resource
@@ -533,6 +534,36 @@ def test_a_tree_that_keeps_forking_is_killed(null: Null, containment: Containmen
         proc = await bed.start(f"f() {{ while :; do {escape}sleep TOKEN & sleep 0.01; done; }}; f & f & wait")
         await bed.until_alive(20)
         assert await stop(proc, (signal.SIGKILL, 10.0)) == [signal.SIGKILL]
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_who_has_no_descriptor_left_does_not_take_the_living_for_dead(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("trap '' INT TERM\n(sleep TOKEN) &\nsleep TOKEN")
+        await bed.until_alive(2)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, limits[1]))
+        taken = []
+        signal.alarm(20)  # a loop that does not turn hears of no time-out
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(null.fd))
+            proc.signal_tree(signal.SIGTERM)
+            with trio.move_on_after(0.2) as looking:
+                await proc.wait_gone()
+        finally:
+            signal.alarm(0)
+            for fd in taken:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert looking.cancelled_caught
+        assert len(bed.alive()) >= 2
+        await stop(proc, (signal.SIGKILL, 5.0))
         assert bed.alive() == []
         proc.close()
 

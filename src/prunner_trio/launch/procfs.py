@@ -4,8 +4,11 @@ A pid alone names nobody: it may have been given to another process. `open_proce
 """
 
 import contextlib
+import errno
 import os
 import signal
+from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
@@ -25,7 +28,12 @@ __all__ = [
 ]
 
 
+T = TypeVar("T")
+
 _MOST_LOOKS = 10
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+_spare: int | None = None
+"""Held so that it can be given up: who has no descriptor left to look with would see nobody, and take all for dead."""
 
 
 @attrs.frozen
@@ -62,7 +70,7 @@ def stat(pid: int) -> Stat | None:
 def children(pid: int) -> list[int]:
     """Return the children of a process, zombies included."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = _look(lambda: os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return []
     found: list[int] = []
@@ -90,7 +98,7 @@ def members_at_large(group: int, tag: int) -> list[int]:
     seen: set[int] = set()
     for _ in range(_MOST_LOOKS):
         vanished = set()
-        fresh = {int(name) for name in os.listdir("/proc") if name.isdigit()} - seen
+        fresh = {int(name) for name in _look(lambda: os.listdir("/proc")) if name.isdigit()} - seen
         for pid in fresh:
             try:
                 if os.getpgid(pid) == group or tag_of(pid, thorough=False) == tag:
@@ -163,18 +171,45 @@ def open_process(process: Stat) -> Pinned | None:
     return Pinned(process, fd)
 
 
+def _look(once: Callable[[], T]) -> T:
+    """Return what a function returns that needs a descriptor for a moment, also where there is none left."""
+    global _spare
+    if _spare is None:
+        _spare = _new_spare()
+    try:
+        return once()
+    except OSError as exc:
+        if exc.errno not in _NO_DESCRIPTORS or _spare is None:
+            raise
+    spare, _spare = _spare, None
+    os.close(spare)
+    try:
+        return once()
+    finally:
+        _spare = _new_spare()
+
+
+def _new_spare() -> int | None:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
 def _read(path: str) -> bytes:
     """Return the content of a small file; nothing if it, or its process, is gone."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return _look(lambda: _content(path))
     except OSError:
         return b""
+
+
+def _content(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
         while part := os.read(fd, 65536):
             parts.append(part)
         return b"".join(parts)
-    except OSError:
-        return b""
     finally:
         os.close(fd)

@@ -66,6 +66,12 @@ class Trees:
     _kept: set[object] = attrs.field(factory=set, init=False)
     _children_fd: int | None = attrs.field(default=None, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        # At once, for when no descriptor is left it is needed most. The kernel gives orphans to the first living thread
+        # of a subreaper: that is the main thread, whose id is the pid.
+        if self.subreaper:
+            self._children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+
     def new_mark(self, outer: str, key: str) -> str:
         """Return the mark of the next tree; `outer` is that of the trees in which we ourselves run, if any.
 
@@ -93,11 +99,11 @@ class Trees:
 
         Programs that other parts of this process started in its own group, without a launcher, are not touched.
         """
-        if not self.subreaper:
+        if self._children_fd is None:  # no subreaper, or closed: a last child may have ended just before
             return []
         while True:
             living, dead = [], 0
-            for pid in self._children():
+            for pid in self._children(self._children_fd):
                 if pid in _leaders or (process := stat(pid)) is None or process.group == os.getpgrp():
                     continue
                 if process.alive:
@@ -150,13 +156,11 @@ class Trees:
             os.close(self._children_fd)
             self._children_fd = None
 
-    def _children(self) -> Iterator[int]:
-        # The kernel gives orphans to the first living thread of a subreaper: that is the main thread, whose id is the
-        # pid. Reading the list is reliable because nobody but us takes entries off it, by reaping.
-        if self._children_fd is None:
-            self._children_fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+    @staticmethod
+    def _children(listed: int) -> Iterator[int]:
+        # Reading the list is reliable because nobody but us takes entries off it, by reaping.
         size = 1 << 16
-        while len(data := os.pread(self._children_fd, size, 0)) == size:
+        while len(data := os.pread(listed, size, 0)) == size:
             size *= 2
         return map(int, data.split())
 
