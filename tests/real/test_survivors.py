@@ -48,8 +48,8 @@ class Null:
         return self.fd
 
 async def main():
-    async with open_launcher(Containment(sys.argv[1])) as launcher:
-        for key, script in zip(sys.argv[2::2], sys.argv[3::2]):
+    async with open_launcher(Containment(sys.argv[1]), place=sys.argv[2]) as launcher:
+        for key, script in zip(sys.argv[3::2], sys.argv[4::2]):
             await launcher.launch(Command(("bash",), "/", script, key=key), {"PATH": os.environ["PATH"]}, Null())
         print("launched", flush=True)
         await trio.sleep_forever()
@@ -75,11 +75,11 @@ class Crash:
     token: str = attrs.field(factory=lambda: f"9{uuid.uuid4().int % 10**12}.5")
     key: str = attrs.field(factory=lambda: f"{uuid.uuid4()}/a task: 100 %/ü")
 
-    def launch(self, *scripts: str, count: int, means: Containment = Containment.GROUP) -> list[str]:
+    def launch(self, *scripts: str, count: int, means: Containment = Containment.GROUP, place: str = "") -> list[str]:
         """Launch scripts, wait until so many processes sleep, kill the launcher; return the keys."""
         keys = [f"{self.key}{number}" for number in range(len(scripts))]
         words = [word for pair in zip(keys, scripts, strict=True) for word in pair]
-        command = [sys.executable, "-c", LAUNCHER, means.value, *(w.replace("TOKEN", self.token) for w in words)]
+        command = [sys.executable, "-c", LAUNCHER, means.value, place, *(w.replace("TOKEN", self.token) for w in words)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
             assert daemon.stdout is not None
             try:
@@ -165,6 +165,23 @@ def test_what_is_left_in_a_cgroup_is_found_before_it_is_killed(crash: Crash, scr
                 found = await launcher.remains(keys)
                 assert list(found) == keys
                 await end(found[keys[0]])
+                assert crash.alive() == []
+
+    trio.run(main)
+
+
+@pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
+def test_what_belongs_to_another_place_is_left_for_the_next_daemon_there(crash: Crash) -> None:
+    keys = crash.launch("sleep TOKEN; :", count=1, means=Containment.CGROUP, place="here")
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with open_launcher(Containment.CGROUP, place="elsewhere") as launcher:
+                assert await launcher.remains(keys) == {}
+            assert len(crash.alive()) == 1
+            async with open_launcher(Containment.CGROUP, place="here") as launcher:
+                (found,) = (await launcher.remains(keys)).values()
+                await end(found)
                 assert crash.alive() == []
 
     trio.run(main)

@@ -127,13 +127,16 @@ class Leaves:
     _spared: set[Path] = attrs.field(factory=set, init=False)
 
     @classmethod
-    def below(cls, parent: Path) -> "Leaves":
+    def below(cls, parent: Path, place: str = "") -> "Leaves":
         """Make a directory for the leaves below `parent`.
+
+        Args:
+            place: whose tasks they are for; see `end_abandoned`.
 
         Raises:
             OSError: the parent is no cgroup v2 in which we may make others, or the kernel is too old (5.14).
         """
-        home = home_below(parent)
+        home = home_below(parent, place)
         home.mkdir()
         if not (home / "cgroup.kill").exists():
             home.rmdir()
@@ -285,19 +288,21 @@ def claim(parent: Path, owner: str, names: Collection[str]) -> dict[str, Leaf]:
     return found
 
 
-def home_below(parent: Path) -> Path:
+def home_below(parent: Path, place: str = "") -> Path:
     """Return a new directory for groups of this process: the next one knows by the name whose they are."""
     own = stat(os.getpid())
-    return parent / f"{_PREFIX}{os.getpid()}-{own.start if own else 0}-{next(_numbers)}"
+    return parent / f"{_PREFIX}{os.getpid()}-{own.start if own else 0}-{next(_numbers)}-{place}"
 
 
-def end_abandoned(parent: Path) -> None:
+def end_abandoned(parent: Path, place: str) -> None:
     """End what daemons that were killed have left below `parent`, but for what may outlive its daemon (see `claim`).
 
     Whoever has to know what that was looks before: a job of which something is alive had begun, whatever the disk says.
+    So what belongs to another place (see `place_of`) is left for the next daemon there.
     """
     for old in abandoned_homes(parent):
-        _end(old, set(old.glob(f"{_OUTLIVES}*")))
+        if old.name.split("-", 3)[3:] in ([], [""], [place]):
+            _end(old, set(old.glob(f"{_OUTLIVES}*")))
 
 
 def abandoned_homes(parent: Path) -> list[Path]:

@@ -67,7 +67,7 @@ async def open_launcher(
         raise RuntimeError(f"containment {containment.value!r} needs the main thread")
     if containment is Containment.CGROUP or (containment is Containment.AUTO and on_main and may_move):
         try:
-            leaves = await _open_leaves(cgroup_parent)
+            leaves = await _open_leaves(cgroup_parent, place)
         except RuntimeError as exc:
             if containment is Containment.CGROUP:
                 raise
@@ -152,13 +152,13 @@ def _raise_descriptor_limit() -> tuple[int, int] | None:
     return soft, hard
 
 
-async def _open_leaves(parent: Path | None) -> Leaves:
+async def _open_leaves(parent: Path | None, place: str) -> Leaves:
     """Make the place for the leaves, and try one. Raises ``RuntimeError``."""
     parent = parent or find_parent()
     if parent is None:
         raise RuntimeError("containment 'cgroup': no cgroup v2 is mounted")
     try:
-        leaves = Leaves.below(parent)
+        leaves = Leaves.below(parent, place)
         try:
             await leaves.try_out()
         except BaseException:

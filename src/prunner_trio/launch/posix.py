@@ -203,7 +203,7 @@ class PosixLauncher:
         parent = self._leaves.parent if self._leaves is not None else self._cgroup_parent or find_parent()
         found = self._find(placed, parent)
         if parent is not None:
-            end_abandoned(parent)
+            end_abandoned(parent, self.place)
         return {placed[key]: left for key, left in found.items()}
 
     def _find(self, keys: Collection[str], parent: Path | None) -> Mapping[str, Remains]:
