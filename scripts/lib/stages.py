@@ -96,8 +96,15 @@ STAGES = (
     ),
     Stage(
         "real",
-        "real processes, sockets, files and daemons",
-        python("pytest", "tests/real", "tests/whole"),
+        "real processes, sockets and files, on both cores",
+        python("pytest", "tests/real", "-n", "2", "--dist", "loadfile"),
+        limit=600,
+        pytest=True,
+    ),
+    Stage(
+        "whole",
+        "the installed command, as a daemon and in the foreground, on both cores",
+        python("pytest", "tests/whole", "-n", "2", "--dist", "loadfile"),
         limit=600,
         pytest=True,
     ),

@@ -157,11 +157,11 @@ def test_survivors_of_a_kill_are_found_and_ended(crash: Crash, means: Containmen
 @pytest.mark.parametrize(("script", "count"), ESCAPES.values(), ids=ESCAPES.keys())
 def test_what_is_left_in_a_cgroup_is_found_before_it_is_killed(crash: Crash, script: str, count: int) -> None:
     """The disk may not know yet that its job has begun: were nobody found, the job would run again."""
-    keys = crash.launch(script, count=count, means=Containment.CGROUP)
+    keys = crash.launch(script, count=count, means=Containment.CGROUP, place=crash.token)
 
     async def main() -> None:
         with trio.fail_after(PATIENCE):
-            async with open_launcher(Containment.CGROUP) as launcher:
+            async with open_launcher(Containment.CGROUP, place=crash.token) as launcher:
                 found = await launcher.remains(keys)
                 assert list(found) == keys
                 await end(found[keys[0]])
@@ -172,14 +172,14 @@ def test_what_is_left_in_a_cgroup_is_found_before_it_is_killed(crash: Crash, scr
 
 @pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
 def test_what_belongs_to_another_place_is_left_for_the_next_daemon_there(crash: Crash) -> None:
-    keys = crash.launch("sleep TOKEN; :", count=1, means=Containment.CGROUP, place="here")
+    keys = crash.launch("sleep TOKEN; :", count=1, means=Containment.CGROUP, place=crash.token)
 
     async def main() -> None:
         with trio.fail_after(PATIENCE):
             async with open_launcher(Containment.CGROUP, place="elsewhere") as launcher:
                 assert await launcher.remains(keys) == {}
             assert len(crash.alive()) == 1
-            async with open_launcher(Containment.CGROUP, place="here") as launcher:
+            async with open_launcher(Containment.CGROUP, place=crash.token) as launcher:
                 (found,) = (await launcher.remains(keys)).values()
                 await end(found)
                 assert crash.alive() == []
