@@ -640,6 +640,26 @@ def test_two_launchers_of_one_process_leave_the_tasks_of_each_other_alone(null: 
     run(null, Containment.SUBREAPER, scenario)
 
 
+@pytest.mark.parametrize("containment", ALL[:3])
+def test_who_hides_in_our_own_process_group_is_ended(null: Null, containment: Containment) -> None:
+    hide = f"import os; os.fork() and os._exit(0); os.setpgid(0, {os.getpgrp()}); os.fork() and os._exit(0)"
+    script = f"exec {sys.executable} -c \"{hide}; os.execlp('sleep', 'sleep', 'TOKEN')\""
+
+    async def scenario(bed: Bed) -> None:
+        other = await bed.start("exec sleep 9999")
+        proc = await bed.start(script)
+        assert await proc.wait() == 0
+        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]:
+            await trio.sleep(0.01)
+        assert await stop(proc) == [signal.SIGINT]
+        assert bed.alive() == []
+        await stop(other)
+        proc.close()
+        other.close()
+
+    run(null, containment, scenario)
+
+
 def test_a_program_that_others_started_is_neither_reaped_nor_signaled(null: Null) -> None:
     async def scenario(bed: Bed) -> None:
         helper = await trio.lowlevel.open_process(["sh", "-c", f"sleep {bed.token} & exit 7"])

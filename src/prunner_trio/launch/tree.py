@@ -104,7 +104,7 @@ class Trees:
         while True:
             living, dead = [], 0
             for pid in self._children(self._children_fd):
-                if pid in _leaders or (process := stat(pid)) is None or process.group == os.getpgrp():
+                if pid in _leaders or (process := stat(pid)) is None or self._is_of_others(process):
                     continue
                 if process.alive:
                     living.append(process)
@@ -120,6 +120,13 @@ class Trees:
                     self._kept.clear()
                 return living
             # Who ended after the list was read may have left children to us that are not on it.
+
+    def _is_of_others(self, process: Stat) -> bool:
+        # A process of a task may go into our group, to look like one of those; it cannot lose its tag unawares.
+        if process.group != os.getpgrp():
+            return False
+        tag = tag_of(process.pid)
+        return tag not in self._by_tag and tag not in self._kept
 
     def strays(self) -> list[Stat]:
         """Return the orphans that nobody has let go."""
