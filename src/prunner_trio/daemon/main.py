@@ -1,7 +1,7 @@
 """The composition root: the only place where a launcher, a store, a server and the engine meet.
 
-Lifetimes, from the outside in: signals, store and its lock, sockets, launcher, engine, HTTP server. Each is closed only
-after all that stand inside of it are.
+Lifetimes, from the outside in: signals, sockets, store and its lock, launcher, engine, HTTP server. Each is closed only
+after all that stand inside of it are; but the sockets as soon as nobody answers any more.
 """
 
 import contextlib
