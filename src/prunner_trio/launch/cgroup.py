@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from prunner_trio.launch.procfs import stat
+from prunner_trio.launch.procfs import read_file, stat
 from prunner_trio.launch.standing import Visitor, write_file
 
 __all__ = ["Leaf", "Leaves", "abandoned_homes", "claim", "end_abandoned", "home_below", "removed"]
@@ -81,7 +81,7 @@ class Leaf:
         The kernel itself counts whether anybody is; no process can come in from outside but by writing our files.
         """
         if not self._left:
-            self._left = _read(f"{self.path}/cgroup.events") == _NOBODY
+            self._left = read_file(f"{self.path}/cgroup.events") == _NOBODY
         return self._left
 
     def kill(self) -> None:
@@ -182,7 +182,7 @@ class Leaves:
         once = once or bool(outlives)
         while self._free and not once:
             path = self._free.pop()
-            if _read(f"{path}/cgroup.events") == _NOBODY:
+            if read_file(f"{path}/cgroup.events") == _NOBODY:
                 return Leaf(path, self)
             self.remove(path)
         self._count += 1
@@ -196,10 +196,10 @@ class Leaves:
         What a task could have changed in it: its type, and groups below. With controllers there is more.
         """
         try:
-            untouched = os.stat(path).st_nlink == 2 and _read(f"{path}/cgroup.type") == b"domain\n"
+            untouched = os.stat(path).st_nlink == 2 and read_file(f"{path}/cgroup.type") == b"domain\n"
         except OSError:
             return False
-        if untouched and len(self._free) < _MOST_FREE and not _read(f"{path}/cgroup.controllers").strip():
+        if untouched and len(self._free) < _MOST_FREE and not read_file(f"{path}/cgroup.controllers").strip():
             self._free.append(path)
             return True
         return False
@@ -350,26 +350,9 @@ def _start_in(leaf: Leaf) -> "subprocess.Popen[bytes]":
 
 
 def _pids(folder: str | os.PathLike[str]) -> list[int]:
-    return [int(line) for line in _read(f"{os.fspath(folder)}/cgroup.procs").split()]
+    return [int(line) for line in read_file(f"{os.fspath(folder)}/cgroup.procs").split()]
 
 
 def _cpu_seconds(folder: Path) -> float | None:
-    _, found, rest = _read(f"{folder}/cpu.stat").partition(b"usage_usec ")
+    _, found, rest = read_file(f"{folder}/cpu.stat").partition(b"usage_usec ")
     return int(rest.split(b"\n", 1)[0]) / 1_000_000 if found else None
-
-
-def _read(path: str) -> bytes:
-    """Return what a file of the kernel says; nothing if it is gone or nobody may read it."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        parts = []
-        while part := os.read(fd, 65536):
-            parts.append(part)
-        return b"".join(parts)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)

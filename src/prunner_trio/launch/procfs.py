@@ -17,13 +17,16 @@ from prunner_trio.launch.tags import tag_of
 __all__ = [
     "Pinned",
     "Stat",
+    "all_pids",
     "children",
     "descendants",
     "environment",
     "ignores",
     "inner_pid",
+    "look",
     "members_at_large",
     "open_process",
+    "read_file",
     "stat",
 ]
 
@@ -56,7 +59,7 @@ class Stat:
 
 def stat(pid: int) -> Stat | None:
     """Return what is known of a process; None if there is none."""
-    text = _read(f"/proc/{pid}/stat")
+    text = read_file(f"/proc/{pid}/stat")
     if not text:
         return None
     end = text.rindex(b")")
@@ -70,12 +73,12 @@ def stat(pid: int) -> Stat | None:
 def children(pid: int) -> list[int]:
     """Return the children of a process, zombies included."""
     try:
-        threads = _look(lambda: os.listdir(f"/proc/{pid}/task"))
+        threads = look(lambda: os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return []
     found: list[int] = []
     for thread in threads:
-        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+        found += map(int, read_file(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
 
@@ -92,13 +95,18 @@ def descendants(*roots: int) -> dict[int, Stat]:
     return found
 
 
+def all_pids() -> list[int]:
+    """Return the pids of all processes, zombies included."""
+    return [int(name) for name in look(lambda: os.listdir("/proc")) if name.isdigit()]
+
+
 def members_at_large(group: int, tag: int) -> list[int]:
     """Return all processes of a process group, and those of this user that have a tag, zombies included."""
     found: list[int] = []
     seen: set[int] = set()
     for _ in range(_MOST_LOOKS):
         vanished = set()
-        fresh = {int(name) for name in _look(lambda: os.listdir("/proc")) if name.isdigit()} - seen
+        fresh = set(all_pids()) - seen
         for pid in fresh:
             try:
                 if os.getpgid(pid) == group or tag_of(pid, thorough=False) == tag:
@@ -115,7 +123,7 @@ def members_at_large(group: int, tag: int) -> list[int]:
 def environment(pid: int, name: str) -> str:
     """Return a variable of the environment with which a process was started; empty if unset or not ours to read."""
     prefix = os.fsencode(name) + b"="
-    for entry in _read(f"/proc/{pid}/environ").split(b"\0"):
+    for entry in read_file(f"/proc/{pid}/environ").split(b"\0"):
         if entry.startswith(prefix):
             return os.fsdecode(entry.removeprefix(prefix))
     return ""
@@ -123,7 +131,7 @@ def environment(pid: int, name: str) -> str:
 
 def ignores(pid: int, sig: int) -> bool:
     """Tell whether a process ignores a signal."""
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in read_file(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"SigIgn:"):
             return bool(int(line.split()[1], 16) >> (sig - 1) & 1)
     return False
@@ -131,7 +139,7 @@ def ignores(pid: int, sig: int) -> bool:
 
 def inner_pid(pid: int) -> int:
     """Return the number of a process in the innermost PID namespace that it is in; 0 if it is gone."""
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in read_file(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"NSpid:"):
             return int(line.split()[-1])
     return 0
@@ -171,7 +179,7 @@ def open_process(process: Stat) -> Pinned | None:
     return Pinned(process, fd)
 
 
-def _look(once: Callable[[], T]) -> T:
+def look(once: Callable[[], T]) -> T:
     """Return what a function returns that needs a descriptor for a moment, also where there is none left."""
     global _spare
     if _spare is None:
@@ -196,10 +204,10 @@ def _new_spare() -> int | None:
         return None
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
     """Return the content of a small file; nothing if it, or its process, is gone."""
     try:
-        return _look(lambda: _content(path))
+        return look(lambda: _content(path))
     except OSError:
         return b""
 

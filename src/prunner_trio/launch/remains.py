@@ -18,7 +18,7 @@ from prunner_trio.errors import EndLost
 from prunner_trio.execution.seams import Usage
 from prunner_trio.launch.cgroup import Leaf
 from prunner_trio.launch.ends import End, Ends
-from prunner_trio.launch.procfs import Pinned, Stat, children, environment, ignores, open_process, stat
+from prunner_trio.launch.procfs import Pinned, Stat, all_pids, children, environment, ignores, open_process, stat
 from prunner_trio.launch.tags import tag_for, tag_of
 from prunner_trio.launch.tree import MARK, mark_for
 
@@ -239,7 +239,7 @@ def _signs() -> Iterator[tuple[Stat, int, list[str]]]:
     """
     own = os.getpid()
     ours = set(environment(own, MARK).split(":")) | {""}
-    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+    for pid in all_pids():
         if pid == own:
             continue
         tag = tag_of(pid) or 0

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import attrs
 
+from prunner_trio.launch.procfs import look
+
 __all__ = ["MAIN", "Visitor", "find_parent", "make_room", "moving", "own_group", "write_file"]
 
 log = logging.getLogger(__name__)
@@ -141,8 +143,12 @@ class Visitor:
 
 def write_file(path: Path, text: str) -> None:
     """Write a file that the kernel makes, in one go. Raises ``OSError``."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+
+    def write() -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+    look(write)
