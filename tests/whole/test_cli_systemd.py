@@ -77,6 +77,13 @@ def test_what_cannot_be_said_to_systemd_is_refused(tmp_path: Path) -> None:
     assert done.stderr == "making a unit file: a socket unit needs an IP address and not the name 'example.org'\n"
 
 
+@pytest.mark.parametrize("name", ["", "a b", "-x", "a/b", "a:b"])
+def test_no_unit_is_made_for_what_is_not_the_name_of_a_user(tmp_path: Path, name: str) -> None:
+    done = call(tmp_path, "systemd-unit", f"--run-as={name}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"'{name}' is not the name of a user" in done.stderr
+
+
 def test_the_container_starts_the_program_with_flags_that_it_has(tmp_path: Path) -> None:
     text = (ROOT / "examples" / "container" / "Containerfile").read_text(encoding="utf-8")
     program, *words = json.loads(re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[0])

@@ -1,6 +1,7 @@
 """The texts of unit files for systemd: what they must say for this daemon, with the reason beside each line. Pure."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -52,6 +53,9 @@ _STRICTER: tuple[tuple[str, str], ...] = (
 )
 
 
+_USER = re.compile(r"[\w.][\w.-]*\$?")
+
+
 @attrs.frozen
 class Installation:
     """What the units are for.
@@ -89,6 +93,8 @@ class Installation:
                 raise ValueError(f"{text!r} has a character that no unit file can hold")
         if self.path.endswith(("\\", " ")):  # WorkingDirectory= knows no quotes
             raise ValueError(f"{self.path!r} has an end that no unit file can hold")
+        if not _USER.fullmatch(self.user):  # systemd takes an empty one for root
+            raise ValueError(f"{self.user!r} is not the name of a user (letters, digits, dots, _ and -)")
 
 
 def longest_kill_timeout(definitions: Definitions) -> float:
