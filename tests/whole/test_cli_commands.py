@@ -208,6 +208,12 @@ def test_export_without_a_store_says_so_and_leaves_no_file(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_export_names_the_file_that_was_asked_for_when_its_place_is_not_there(tmp_path: Path) -> None:
+    done = call(tmp_path, "store", "export", "--output", "nowhere/data.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "exporting jobs to nowhere/data.json: No such file or directory\n"
+
+
 def test_export_writes_into_no_file_that_somebody_else_has_prepared(tmp_path: Path) -> None:
     """Whatever the name of the temporary file: `$$` stays the process id when the shell becomes the command."""
 

@@ -102,7 +102,8 @@ def test_check_lists_every_problem_and_changes_nothing(tmp_path: Path, statement
 
 
 def test_check_tells_of_earlier_damage_and_of_a_store_that_is_not_there(tmp_path: Path) -> None:
-    assert call("store", "check", "--data", tmp_path).returncode == 1
+    done = call("store", "check", "--data", tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "1 problem")
     (tmp_path / "store.db").write_text("nonsense")
     assert "not a database" in call("store", "check", "--data", tmp_path).stdout
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from prunner_trio.cli.flags import Parsed
+from prunner_trio.cli.wording import count
 from prunner_trio.definition import (
     Definitions,
     json_schema,
@@ -40,9 +41,9 @@ def validate(parsed: Parsed) -> int:
     elif problems:
         for problem in problems:
             print(problem)
-        print(_count(len(problems), "problem"), file=sys.stderr)
+        print(count(len(problems), "problem"), file=sys.stderr)
     else:
-        print(f"{_count(len(definitions), 'pipeline')} in {_count(len(definitions.files), 'file')}, no problems")
+        print(f"{count(len(definitions), 'pipeline')} in {count(len(definitions.files), 'file')}, no problems")
         if not definitions.files:
             print(f"nothing below {values.text('path')} matches {values.text('pattern')}", file=sys.stderr)
     return 1 if problems else 0
@@ -83,7 +84,3 @@ def no_such_pipeline(definitions: Definitions, name: str) -> int:
     hint = f"did you mean {guess!r}?" if guess else f"there are: {known}"
     print(f"pipeline {name!r} is not defined ({hint})", file=sys.stderr)
     return 1
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -26,7 +26,8 @@ def export(parsed: Parsed) -> int:
     except BrokenPipeError:
         raise
     except (StoreError, OSError) as exc:
-        print(f"exporting jobs{f' to {target}' if target else ''}: {exc}", file=sys.stderr)
+        reason = exc.strerror if isinstance(exc, OSError) else None  # without the name of the temporary file
+        print(f"exporting jobs{f' to {target}' if target else ''}: {reason or exc}", file=sys.stderr)
         return 1
     return 0
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prunner_trio.cli.flags import Parsed
+from prunner_trio.cli.wording import count
 from prunner_trio.errors import StoreError
 from prunner_trio.storage import Condition, back_up, condition_of
 
@@ -60,7 +61,7 @@ def _as_text(condition: Condition) -> Iterator[str]:
         yield f"earlier damage: see {report}"
     for problem in condition.problems:
         yield f"problem: {problem}"
-    yield "all is well" if not condition.problems else f"{len(condition.problems)} problems"
+    yield "all is well" if not condition.problems else count(len(condition.problems), "problem")
 
 
 def backup(parsed: Parsed) -> int:
@@ -77,7 +78,7 @@ def backup(parsed: Parsed) -> int:
         print(f"backing up to {target}: {exc}", file=sys.stderr)
         return 1
     progress.end()
-    print(f"{target}: {jobs} jobs, checked")
+    print(f"{target}: {count(jobs, 'job')}, checked")
     return 0
 
 
