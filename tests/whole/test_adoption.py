@@ -305,6 +305,19 @@ def test_the_environment_the_input_and_the_program_of_a_task_are_the_same_with_a
         assert found[0] == found[1]
 
 
+def test_a_task_whose_end_cannot_be_recorded_runs_all_the_same_and_the_log_says_it_as_facts(
+    tmp_path: Path, token: str
+) -> None:
+    with house(tmp_path, token, {"p": {"on_daemon_crash": "adopt", "tasks": {"t": {"script": ["true"]}}}}) as it:
+        (tmp_path / ".prunner" / "ends").rename(tmp_path / "elsewhere")
+        job = it.daemon.schedule("p")
+        assert not it.daemon.end(job)["errored"]
+        wait_for(lambda: f"job={job} pipeline=p task=t" in it.daemon.log.read_text(), "the warning")
+        (line,) = (line for line in it.daemon.log.read_text().splitlines() if "cannot outlive" in line)
+        assert 'level=warning message="a task cannot outlive the daemon" path=' in line
+        assert 'error="No such file or directory"' in line
+
+
 def test_a_task_whose_output_is_limited_is_stopped_by_a_handover_and_its_job_interrupted(
     tmp_path: Path, token: str
 ) -> None:

@@ -234,7 +234,8 @@ class PosixLauncher:
         try:
             return self._ends.new(tag)
         except OSError as exc:
-            log.warning("a task cannot outlive the daemon path=%s error=%s", exc.filename, exc.strerror)
+            facts = {"path": exc.filename, "error": exc.strerror}
+            log.warning("a task cannot outlive the daemon", extra=facts)
             return None
 
     def _placed(self, key: str) -> str:

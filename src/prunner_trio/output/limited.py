@@ -68,7 +68,7 @@ class CutStream:
                 self.put(data)
             except OSError as exc:
                 if self._problem is None:
-                    log.warning("output of a task is lost error=%s", exc.strerror)
+                    log.warning("output of a task is lost", extra={"error": exc.strerror})
                 self._problem = exc
 
 
