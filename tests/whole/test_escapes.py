@@ -233,6 +233,16 @@ def test_with_namespaces_a_definition_that_keeps_processes_is_refused(tmp_path: 
     assert "orphans: keep is not possible here: with --containment pidns all processes of a task end" in done.stderr
 
 
+@pytest.mark.skipif(not namespaces_work(), reason="may not make namespaces")
+@pytest.mark.parametrize("flags", [(), ("--handover",)])
+def test_with_namespaces_the_log_says_from_the_start_that_a_handover_stops_tasks(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    daemon = Daemon(tmp_path, "--containment", "pidns", *flags, definitions=pipelines({}, ""))
+    daemon.close()
+    assert ('level=warning message="a handover will stop all tasks' in daemon.log.read_text()) == bool(flags)
+
+
 def test_the_log_says_what_was_chosen(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, definitions=pipelines({}, ""))
     daemon.close()

@@ -252,6 +252,8 @@ class _Daemon:
         self._containment = launcher.containment.value
         if launcher.why_not_better:
             log.info("a better containment is not possible here", extra={"reason": launcher.why_not_better})
+        if self.settings.handover and launcher.containment is Containment.PIDNS:
+            log.warning("a handover will stop all tasks: with --containment pidns they end with the daemon")
         return launcher
 
     async def _bind(self) -> list[socket]:
