@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 # From left to right; a room may import from layers to the right of its own. Rooms of one layer do not know one another.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
-    frozenset({"daemon"}),
+    frozenset({"daemon", "client"}),
     frozenset({"http", "embedding", "testing", "metrics", "hooks"}),
     frozenset({"storage", "launch", "output"}),
     frozenset({"execution"}),
@@ -45,7 +45,7 @@ LAZY = frozenset({"cli", "daemon", *FACADE})
 HOMES = {
     "cattrs": frozenset({"storage", "http"}),
     "dotenv": frozenset({"daemon"}),
-    "h11": frozenset({"http"}),
+    "h11": frozenset({"http", "client"}),
     "httpcore": frozenset({"hooks"}),
     "hypercorn": frozenset({"http"}),
     "prometheus_client": frozenset({"metrics"}),
