@@ -17,8 +17,10 @@ __all__ = [
     "UsageError",
     "Values",
     "command_help",
+    "flag_facts",
     "parse",
     "program_help",
+    "usage_of",
 ]
 
 _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
@@ -61,6 +63,7 @@ class Flag(NamedTuple):
         short: a second name of one letter; empty: none.
         value: what the help calls its value.
         check: raises ``ValueError`` with what is allowed if the value cannot be used.
+        choices: the only values that there are; of a list, for each of its parts. Empty: any value.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Flag(NamedTuple):
     short: str = ""
     value: str = "VALUE"
     check: Callable[[str], object] | None = None
+    choices: tuple[str, ...] = ()
 
 
 class Command(NamedTuple):
@@ -81,6 +85,7 @@ class Command(NamedTuple):
         doc: one line, no period.
         example: at least one line that runs as written.
         operands: the names of its operands, all of which must be given.
+        optional: the names of operands that may follow.
         flags: those that only this command has.
         shared: the names of the program's flags that it uses; it takes them behind its name as well.
         details: whole paragraphs for its help.
@@ -90,6 +95,7 @@ class Command(NamedTuple):
     doc: str
     example: str
     operands: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     flags: tuple[Flag, ...] = ()
     shared: tuple[str, ...] = ()
     details: str = ""
@@ -187,8 +193,9 @@ def _check_operands(command: Command, operands: tuple[str, ...]) -> None:
             f"{command.name} needs {' '.join(command.operands[len(operands) :])}",
             f"such as {command.example.splitlines()[0]}",
         )
-    if len(operands) > len(command.operands):
-        raise UsageError(f"{command.name} does not know what to do with {operands[len(command.operands)]!r}")
+    most = len(command.operands) + len(command.optional)
+    if len(operands) > most:
+        raise UsageError(f"{command.name} does not know what to do with {operands[most]!r}")
 
 
 def _find_command(program: Program, words: Sequence[str]) -> tuple[Command, list[str]]:
@@ -262,6 +269,11 @@ def _resolve(flag: Flag, given: Sequence[str] | None, environ: Mapping[str, str]
 def _check(flag: Flag, value: str, place: str) -> None:
     if flag.kind is Kind.SWITCH and value not in _TRUE | _FALSE:
         raise UsageError(f"{place}: {value!r} is neither true nor false")
+    if flag.choices:
+        for part in (part.strip() for part in (value.split(",") if flag.kind is Kind.LIST else (value,))):
+            if part not in flag.choices and (part or flag.kind is not Kind.LIST):
+                hint = _did_you_mean(part, flag.choices)
+                raise UsageError(f"{place}: {part!r} is none of {', '.join(flag.choices)}", hint)
     if flag.check is not None:
         try:
             flag.check(value)
@@ -304,7 +316,7 @@ def command_help(program: Program, command: Command, name: str) -> str:
     """Return the help of one command, under the name by which the program was called."""
     shared = [flag for flag in program.flags if flag.name in command.shared]
     flags = [*command.flags, *shared]
-    usage = " ".join([name, command.name, *command.operands, *(["[flags]"] if flags else [])])
+    usage = " ".join([name, usage_of(command), *(["[flags]"] if flags else [])])
     lines = [f"{command.doc[0].upper()}{command.doc[1:]}.", "", "Usage:", f"  {usage}"]
     if command.details:
         lines += ["", *command.details.strip().splitlines()]
@@ -314,10 +326,20 @@ def command_help(program: Program, command: Command, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def usage_of(command: Command) -> str:
+    """Return a command with its operands, those in brackets that may be left out."""
+    return " ".join([command.name, *command.operands, *(f"[{name}]" for name in command.optional)])
+
+
 def _flag_lines(flag: Flag) -> list[str]:
     title = f"--{flag.name}" + (f", -{flag.short}" if flag.short else "")
     if flag.kind is not Kind.SWITCH:
         title += f" {flag.value}"
+    return _entry(title, [flag.doc, *([f"({facts})"] if (facts := flag_facts(flag)) else [])])
+
+
+def flag_facts(flag: Flag) -> str:
+    """Return what else there is to know of a flag, with commas between."""
     facts = []
     if flag.variable:
         facts.append(f"variable {flag.variable}")
@@ -325,7 +347,7 @@ def _flag_lines(flag: Flag) -> list[str]:
         facts.append(f"default {flag.default or 'false'}")
     if flag.kind in (Kind.LIST, Kind.REPEATED):
         facts.append("may be repeated")
-    return _entry(title, [flag.doc, *([f"({', '.join(facts)})"] if facts else [])])
+    return ", ".join(facts)
 
 
 def _entry(title: str, texts: Sequence[str]) -> list[str]:

@@ -1,64 +1,23 @@
 """The output of tasks as it comes, each line with its task in front."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import trio
 
+from prunner_trio.cli.log_lines import LONGEST_LINE, PALETTE
+from prunner_trio.cli.screen import Screen
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.model import JobId
 
-__all__ = ["LiveOutput", "Screen"]
+__all__ = ["LiveOutput"]
 
 KEPT_BYTES = 1024 * 1024
 """How much of the end of each output is kept, for `on_error`."""
 
-LONGEST_LINE = 64 * 1024
-"""Longer lines are shown in parts."""
-
-_PALETTE = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 _STREAMS = (Stream.STDOUT, Stream.STDERR)
-
-
-class Screen:
-    """Writes whole lines to two descriptors, in a thread, so that a slow reader holds up nothing else."""
-
-    def __init__(self, stdout: int, stderr: int, *, colored: Callable[[int], bool]) -> None:
-        self._fds = {Stream.STDOUT: stdout, Stream.STDERR: stderr}
-        self._colored = {stream: colored(fd) for stream, fd in self._fds.items()}
-        self._turn = trio.Lock()
-        self._thread = trio.CapacityLimiter(1)
-        self._deaf: set[Stream] = set()
-
-    async def lines(self, stream: Stream, prefix: str, color: int, lines: Iterable[bytes | bytearray]) -> None:
-        """Write lines, each with a prefix."""
-        front = f"\x1b[{color}m{prefix}\x1b[0m" if self._colored[stream] else prefix
-        head = front.encode(errors="backslashreplace")
-        await self._write(stream, b"".join(head + line + b"\n" for line in lines))
-
-    async def note(self, text: str, *, good: bool = True) -> None:
-        """Say something of our own, on stderr."""
-        await self.lines(Stream.STDERR, "==> ", 32 if good else 31, [text.encode(errors="backslashreplace")])
-
-    async def _write(self, stream: Stream, data: bytes) -> None:
-        async with self._turn:
-            if stream not in self._deaf and not await trio.to_thread.run_sync(
-                _write_all, self._fds[stream], data, abandon_on_cancel=True, limiter=self._thread
-            ):
-                self._deaf.add(stream)
-
-
-def _write_all(fd: int, data: bytes) -> bool:
-    """Write everything; False if nobody reads any more."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(fd, view) :]
-    except OSError:
-        return False
-    return True
 
 
 @attrs.define(eq=False)
@@ -111,7 +70,7 @@ class LiveOutput:
         self._screen = screen
         self._after = tasks
         self._width = max(map(len, tasks), default=0)
-        self._colors = {task: _PALETTE[index % len(_PALETTE)] for index, task in enumerate(tasks)}
+        self._colors = {task: PALETTE[index % len(PALETTE)] for index, task in enumerate(tasks)}
         self._kept: dict[tuple[str, Stream], _Kept] = {}
 
     def open(self, job_id: JobId, task: str, limit: int | None = None) -> _Pipes:
@@ -137,7 +96,7 @@ class LiveOutput:
 
     async def _pump(self, fd: int, task: str, stream: Stream, pipes: _Pipes) -> None:
         kept = pipes.kept[stream]
-        prefix, color = f"{task.ljust(self._width)} | ", self._colors.get(task, _PALETTE[0])
+        prefix, color = f"{task.ljust(self._width)} | ", self._colors.get(task, PALETTE[0])
         rest = bytearray()
         try:
             async with trio.lowlevel.FdStream(fd) as reader:

@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from prunner_trio.cli.flags import Parsed, UsageError, command_help, parse, program_help
 from prunner_trio.cli.table import PROGRAM
@@ -50,38 +51,38 @@ def _called_as(program: str) -> str:
     return "python -m prunner_trio" if name == "__main__.py" else name or "prunner-trio"
 
 
+_WHERE = {
+    "debug": "tokens.debug",
+    "token": "tokens.token",
+    "validate": "definitions.validate",
+    "graph": "definitions.graph",
+    "schema": "definitions.schema",
+    "run": "run.run",
+    "trigger": "trigger.trigger",
+    "jobs": "jobs.jobs",
+    "show": "jobs.show",
+    "logs": "logs.logs",
+    "wait": "waiting.wait",
+    "watch": "watch.watch",
+    "cancel": "cancel.cancel",
+    "pipelines": "pipelines.pipelines",
+    "events": "events.events",
+    "systemd-unit": "systemd.systemd_unit",
+    "store export": "export.export",
+    "store check": "store.check",
+    "store backup": "store.backup",
+}
+"""Module and function of each command; `version` and the daemon are here."""
+
+
 def _command(parsed: Parsed) -> Callable[[Parsed], int]:
     if parsed.command is None:
         return _version if parsed.values.switch("version") else _daemon
-    match parsed.command.name:
-        case "version":
-            return _version
-        case "debug" | "token":
-            from prunner_trio.cli import tokens
-
-            return tokens.debug if parsed.command.name == "debug" else tokens.token
-        case "validate" | "graph" | "schema":
-            from prunner_trio.cli import definitions
-
-            return {"validate": definitions.validate, "graph": definitions.graph, "schema": definitions.schema}[
-                parsed.command.name
-            ]
-        case "run":
-            from prunner_trio.cli.run import run
-
-            return run
-        case "systemd-unit":
-            from prunner_trio.cli.systemd import systemd_unit
-
-            return systemd_unit
-        case "store check" | "store backup":
-            from prunner_trio.cli import store
-
-            return store.check if parsed.command.name == "store check" else store.backup
-        case _:
-            from prunner_trio.cli.export import export
-
-            return export
+    if parsed.command.name == "version":
+        return _version
+    module, _, function = _WHERE[parsed.command.name].partition(".")
+    found: Callable[[Parsed], int] = getattr(import_module(f"prunner_trio.cli.{module}"), function)
+    return found
 
 
 def _version(parsed: Parsed) -> int:

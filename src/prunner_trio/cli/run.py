@@ -1,6 +1,5 @@
 """The command that runs one job in the foreground: run."""
 
-import json
 import logging
 import os
 import signal
@@ -12,9 +11,11 @@ from pathlib import Path
 import attrs
 import trio
 
+from prunner_trio.cli.assigned import assigned_variables
 from prunner_trio.cli.definitions import no_such_pipeline, show_problems
-from prunner_trio.cli.flags import Parsed, Values
-from prunner_trio.cli.live import LiveOutput, Screen
+from prunner_trio.cli.flags import Parsed
+from prunner_trio.cli.live import LiveOutput
+from prunner_trio.cli.screen import Screen
 from prunner_trio.daemon.logs import set_up_logs
 from prunner_trio.daemon.world import World, look_around
 from prunner_trio.definition import ON_ERROR, Definitions, PipelineDef, load_definitions
@@ -40,23 +41,13 @@ def run(parsed: Parsed) -> int:
         pipeline = definitions.get(parsed.operands[0])
         if pipeline is None:
             return no_such_pipeline(definitions, parsed.operands[0])
-        foreground = _Foreground(pipeline, _variables(values), world, plain=values.switch("disable-ansi"))
+        foreground = _Foreground(pipeline, assigned_variables(values), world, plain=values.switch("disable-ansi"))
         return trio.run(foreground.run, strict_exception_groups=True)
     except InvalidDefinition as exc:
         return show_problems(exc)
     except (PrunnerError, OSError) as exc:
         print(exc, file=sys.stderr)
         return 1
-
-
-def _variables(values: Values) -> dict[str, object]:
-    given: dict[str, object] = dict(_pair(text) for text in values.list("variable"))
-    return given | {name: json.loads(text) for name, text in map(_pair, values.list("json-var"))}
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value
 
 
 @attrs.define(eq=False)

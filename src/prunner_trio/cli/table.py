@@ -1,56 +1,10 @@
 """All flags and commands of the program, from which parsing and help are made."""
 
-from collections.abc import Callable
-
+from prunner_trio.cli.flag_checks import assignment, json_assignment, log_limit, positive_duration
 from prunner_trio.cli.flags import Command, Flag, Kind, Program
+from prunner_trio.cli.remote_table import REMOTE_COMMANDS
 
 __all__ = ["PROGRAM"]
-
-
-def _positive_duration(text: str) -> float:
-    from prunner_trio.definition.duration import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as exc:
-        raise ValueError(f"{text!r} {exc}") from None
-    if seconds <= 0:
-        raise ValueError(f"{text!r} is not more than 0s")
-    return seconds
-
-
-def _log_limit(text: str) -> int:
-    from prunner_trio.definition.size import parse_log_limit
-
-    try:
-        return parse_log_limit(text)
-    except ValueError as exc:
-        raise ValueError(f"{text!r} {exc}") from None
-
-
-def _assignment(text: str) -> None:
-    name, equals, _ = text.partition("=")
-    if not name or not equals:
-        raise ValueError(f"{text!r} is not of the form name=value")
-
-
-def _json_assignment(text: str) -> None:
-    import json
-
-    _assignment(text)
-    name, _, value = text.partition("=")
-    try:
-        json.loads(value)
-    except ValueError as exc:
-        raise ValueError(f"the value of {name!r} is not JSON: {exc}") from None
-
-
-def _one_of(*choices: str) -> Callable[[str], None]:
-    def check(text: str) -> None:
-        if text not in choices:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
-
-    return check
 
 
 _FILES = ("path", "pattern")
@@ -126,7 +80,7 @@ PROGRAM = Program(
             default="30s",
             variable="PRUNNER_POLL_INTERVAL",
             value="DURATION",
-            check=_positive_duration,
+            check=positive_duration,
         ),
         Flag(
             "containment",
@@ -134,7 +88,7 @@ PROGRAM = Program(
             default="auto",
             variable="PRUNNER_CONTAINMENT",
             value="MEANS",
-            check=_one_of("auto", "cgroup", "pidns", "subreaper", "group"),
+            choices=("auto", "cgroup", "pidns", "subreaper", "group"),
         ),
         Flag(
             "log-limit",
@@ -142,7 +96,7 @@ PROGRAM = Program(
             default="none",
             variable="PRUNNER_LOG_LIMIT",
             value="SIZE",
-            check=_log_limit,
+            check=log_limit,
         ),
         Flag(
             "log-format",
@@ -150,7 +104,7 @@ PROGRAM = Program(
             default="text",
             variable="PRUNNER_LOG_FORMAT",
             value="FORMAT",
-            check=_one_of("text", "json"),
+            choices=("text", "json"),
         ),
         Flag(
             "handover",
@@ -189,7 +143,7 @@ PROGRAM = Program(
                     "text, dot (for Graphviz) or svg",
                     default="text",
                     value="FORMAT",
-                    check=_one_of("text", "dot", "svg"),
+                    choices=("text", "dot", "svg"),
                 ),
             ),
             shared=_FILES,
@@ -206,14 +160,14 @@ PROGRAM = Program(
                     Kind.REPEATED,
                     short="v",
                     value="NAME=VALUE",
-                    check=_assignment,
+                    check=assignment,
                 ),
                 Flag(
                     "json-var",
                     "a variable of the job, as JSON",
                     Kind.REPEATED,
                     value="NAME=JSON",
-                    check=_json_assignment,
+                    check=json_assignment,
                 ),
             ),
             shared=(*_FILES, "env-files", "disable-ansi"),
@@ -223,6 +177,7 @@ PROGRAM = Program(
                 "first task that failed, or 130 if the job was canceled. The data directory is not touched."
             ),
         ),
+        *REMOTE_COMMANDS,
         Command(
             "token",
             "make a token for the API",
@@ -233,7 +188,7 @@ PROGRAM = Program(
                     "expires",
                     "how long it is valid; without: for ever",
                     value="DURATION",
-                    check=_positive_duration,
+                    check=positive_duration,
                 ),
             ),
             shared=_SECRET,
@@ -309,9 +264,7 @@ PROGRAM = Program(
             "write all jobs in the form of another program",
             "prunner-trio store export --format prunner --output data.json",
             flags=(
-                Flag(
-                    "format", "only prunner: its data.json", default="prunner", value="FORMAT", check=_one_of("prunner")
-                ),
+                Flag("format", "only prunner: its data.json", default="prunner", value="FORMAT", choices=("prunner",)),
                 Flag("output", "where to write; without: to stdout", value="FILE"),
             ),
             shared=("data",),

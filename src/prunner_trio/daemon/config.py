@@ -8,6 +8,7 @@ import re
 import secrets
 import string
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -15,7 +16,7 @@ import yaml
 
 from prunner_trio.errors import PrunnerError
 
-__all__ = ["MIN_SECRET_BYTES", "SECRET_LETTERS", "InvalidConfig", "Settings", "find_secret"]
+__all__ = ["MIN_SECRET_BYTES", "SECRET_LETTERS", "InvalidConfig", "Settings", "find_secret", "parse_config"]
 
 MIN_SECRET_BYTES = 16
 """prunner's limit."""
@@ -106,6 +107,20 @@ def _read(path: Path) -> bytes | None:
 
 
 def _parse(text: bytes, config: str) -> str:
+    secret = parse_config(text, config).get("jwt_secret", "")
+    if not isinstance(secret, str):
+        raise InvalidConfig(f"invalid config: {config}: jwt_secret must be a text")
+    if not secret:
+        raise InvalidConfig(f"invalid config: {config}: missing jwt_secret")
+    return secret
+
+
+def parse_config(text: bytes, config: str) -> Mapping[str, object]:
+    """Return what a config file holds: texts, and what is nested; `config` is its name for messages.
+
+    Raises:
+        InvalidConfig: it is not YAML, or has no keys; the message quotes nothing of it.
+    """
     try:
         # The base loader knows texts only: 0012345678901234 is a secret and not a number.
         content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but texts, lists and maps
@@ -117,15 +132,10 @@ def _parse(text: bytes, config: str) -> str:
     except yaml.YAMLError:
         raise InvalidConfig(f"reading config: {config}: it contains characters that YAML does not allow") from None
     if content is None:
-        content = {}
+        return {}
     if not isinstance(content, dict):
         raise InvalidConfig(f"reading config: {config}: expected keys with values, such as jwt_secret: ...")
-    secret = content.get("jwt_secret", "")
-    if not isinstance(secret, str):
-        raise InvalidConfig(f"invalid config: {config}: jwt_secret must be a text")
-    if not secret:
-        raise InvalidConfig(f"invalid config: {config}: missing jwt_secret")
-    return secret
+    return content
 
 
 def _create(path: Path) -> None:

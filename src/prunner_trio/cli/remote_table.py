@@ -1,0 +1,181 @@
+"""The commands for a daemon, part of the program's table."""
+
+from prunner_trio.cli.flag_checks import assignment, json_assignment, positive_duration, whole_number
+from prunner_trio.cli.flags import Command, Flag, Kind
+
+__all__ = ["DAEMON_FLAGS", "REMOTE_COMMANDS"]
+
+DAEMON_FLAGS = (
+    Flag(
+        "address",
+        "where the daemon is: host:port, or a URL such as https://ci.example.org/runner",
+        variable="PRUNNER_ADDRESS",
+    ),
+    Flag(
+        "config",
+        "file with the secret, or with `address` and `token`",
+        default=".prunner.yml",
+        variable="PRUNNER_CONFIG",
+        value="FILE",
+    ),
+    Flag(
+        "jwt-secret",
+        "secret for tokens; better in its variable, since others can see flags",
+        variable="PRUNNER_JWT_SECRET",
+        value="SECRET",
+    ),
+)
+_PLAIN = ("disable-ansi",)
+_JSON = Flag("json", "show the result as JSON", Kind.SWITCH)
+_FOR_JOB = "JOB is an id, its beginning (4 letters or more), the name of a pipeline for its latest job, or `latest`."
+_BY_OUTCOME = "The exit status tells how the job ended: 0 succeeded, 10 failed, 11 timed out, 12 canceled."
+_ON_INTERRUPT = Flag("cancel-on-interrupt", "Ctrl-C cancels the job; without, it goes on", Kind.SWITCH)
+
+REMOTE_COMMANDS = (
+    Command(
+        "trigger",
+        "start a job at a daemon",
+        "prunner-trio trigger build -v branch=main --follow\nJOB=$(prunner-trio trigger build)",
+        operands=("PIPELINE",),
+        flags=(
+            Flag(
+                "variable",
+                "a variable of the job, as text",
+                Kind.REPEATED,
+                short="v",
+                value="NAME=VALUE",
+                check=assignment,
+            ),
+            Flag("json-var", "a variable of the job, as JSON", Kind.REPEATED, value="NAME=JSON", check=json_assignment),
+            Flag("partition", "its part of the wait list", value="NAME"),
+            Flag("wait", "wait until it is over", Kind.SWITCH, short="w"),
+            Flag("follow", "show what its tasks write until it is over", Kind.SWITCH, short="f"),
+            _ON_INTERRUPT,
+            Flag("key", "the same key within 24 hours starts no second job; without: a random one", value="TEXT"),
+            _JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=(
+            "Shows the id of the job, once the job is on disk. A connection that breaks meanwhile is tried again, and\n"
+            f"never starts a second job. With --wait and --follow:\n{_BY_OUTCOME}"
+        ),
+    ),
+    Command(
+        "jobs",
+        "show jobs, the newest first",
+        "prunner-trio jobs\nprunner-trio jobs build --state error,canceled --limit 10",
+        optional=("PIPELINE",),
+        flags=(
+            Flag(
+                "state",
+                "in these states",
+                Kind.LIST,
+                value="STATES",
+                choices=("waiting", "running", "done", "error", "canceled"),
+            ),
+            Flag("user", "scheduled by this user", value="NAME"),
+            Flag("text", "with this text in id, pipeline, user, partition, error or variables", value="TEXT"),
+            Flag("since", "created then or later, such as 2026-01-02T03:04:05Z", value="TIME"),
+            Flag("until", "created before", value="TIME"),
+            Flag("limit", "so many at most, up to 200", default="20", value="NUMBER", check=whole_number(1, 200)),
+            Flag("cursor", "go on where a page ended: `older` of its JSON", value="TEXT"),
+            _JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=(
+            "In a pipe a job is a line of id, pipeline, state, outcome, user, time of creation, seconds that it took\n"
+            "and reason, with tabs between."
+        ),
+    ),
+    Command(
+        "show",
+        "show a job and its tasks",
+        "prunner-trio show latest",
+        operands=("JOB",),
+        flags=(_JSON, *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details=(
+            f"{_FOR_JOB}\n"
+            "In a pipe the first line is `job` and what `jobs` shows; then, for each task, `task`, its name, state,\n"
+            "exit code, seconds that it took and reason, with tabs between."
+        ),
+    ),
+    Command(
+        "logs",
+        "show what the tasks of a job have written",
+        "prunner-trio logs build --follow\nprunner-trio logs latest --task compile --tail 20",
+        operands=("JOB",),
+        flags=(
+            Flag("follow", "go on until the tasks are over", Kind.SWITCH, short="f"),
+            Flag("task", "only of this task", Kind.REPEATED, value="TASK"),
+            Flag("tail", "so many lines from the end of each", value="NUMBER", check=whole_number(0, 1_000_000)),
+            Flag("stream", "stdout or stderr; without: both", value="STREAM", choices=("stdout", "stderr")),
+            _JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=(
+            f"{_FOR_JOB}\n"
+            "The two outputs of a task go to those of the command. Lines have the name of their task in front, unless\n"
+            "there is one task only. In a pipe, bytes stay as they are; on a terminal, nothing but colors is obeyed."
+        ),
+    ),
+    Command(
+        "wait",
+        "wait until a job is over",
+        "prunner-trio wait build --timeout 10m",
+        operands=("JOB",),
+        flags=(
+            Flag("timeout", "how long at most", value="DURATION", check=positive_duration),
+            _ON_INTERRUPT,
+            _JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=f"{_FOR_JOB}\n{_BY_OUTCOME}",
+    ),
+    Command(
+        "watch",
+        "show a job as it runs, on the whole screen",
+        "prunner-trio watch\nprunner-trio watch build",
+        optional=("JOB",),
+        flags=(Flag("json", "show the job as a line of JSON at each change", Kind.SWITCH), *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details=f"{_FOR_JOB}\nWithout JOB: `latest`. In a pipe it does what `wait` does.\n{_BY_OUTCOME}",
+    ),
+    Command(
+        "cancel",
+        "stop a job",
+        "prunner-trio cancel build --wait",
+        operands=("JOB",),
+        flags=(Flag("wait", "wait until none of its processes is left", Kind.SWITCH, short="w"), _JSON, *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details=_FOR_JOB,
+    ),
+    Command(
+        "pipelines",
+        "show the pipelines of a daemon and how their latest jobs ended",
+        "prunner-trio pipelines",
+        flags=(_JSON, *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details=(
+            "In a pipe a pipeline is a line of name, running jobs, slots, waiting jobs and, of the latest job that\n"
+            "has ended, outcome, seconds that it took and time of its end, with tabs between."
+        ),
+    ),
+    Command(
+        "events",
+        "show what happens at a daemon as it happens",
+        "prunner-trio events --json",
+        optional=("JOB",),
+        flags=(Flag("json", "show each event as a line of JSON", Kind.SWITCH), *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details=(
+            "With JOB: that of this job until its end, otherwise of all jobs until Ctrl-C.\n"
+            "As JSON, `ready` comes first: what happens from there on is shown.\n"
+            "In a pipe an event is a line of time, job, pipeline, task, state and reason, with tabs between."
+        ),
+    ),
+)

@@ -1,0 +1,165 @@
+"""Tables for a terminal and plain lines for programs. Pure."""
+
+from collections.abc import Sequence
+
+from prunner_trio.cli.moments import age, span
+from prunner_trio.cli.status import colored, sign, word
+from prunner_trio.cli.text import fit, plain, width_of
+from prunner_trio.client import Job, Occurrence, Pipeline, Task
+
+__all__ = [
+    "SHORT_ID",
+    "event_line",
+    "job_fields",
+    "job_table",
+    "needs_text",
+    "pipeline_fields",
+    "pipeline_table",
+    "tab_line",
+    "table",
+    "task_fields",
+    "task_note",
+    "task_table",
+    "task_took",
+]
+
+SHORT_ID = 8
+"""Letters of an id that are shown; the program takes as few as four, if no other job begins like that."""
+
+_GAP = "  "
+_NARROWEST = 8
+
+
+def tab_line(fields: Sequence[object]) -> str:
+    """Return a line for programs: texts with tabs between, nothing for None."""
+    return "\t".join("" if field is None else plain(str(field)) for field in fields)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, kept: int = 0) -> list[str]:
+    """Return lines that are at most `width` columns wide: the last column is cut, then the widest ones.
+
+    The first `kept` columns are cut only when nothing is left of the others.
+    """
+    widths = [max(width_of(row[index]) for row in (heads, *rows)) for index in range(len(heads))]
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    while over > 0:
+        index = len(widths) - 1 if widths[-1] > _NARROWEST else _widest(widths, kept)
+        if widths[index] <= 1:
+            break
+        cut = min(over, max(1, widths[index] - _NARROWEST))
+        widths[index] -= cut
+        over -= cut
+    return [
+        _GAP.join(fit(cell, size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in (heads, *rows)
+    ]
+
+
+def _widest(widths: Sequence[int], kept: int) -> int:
+    return max(range(len(widths)), key=lambda index: (index >= kept and widths[index] > 1, widths[index]))
+
+
+def job_table(jobs: Sequence[Job], width: int, now: float, *, colors: bool) -> list[str]:
+    """Return jobs as a table."""
+    rows = [
+        (
+            job["id"][:SHORT_ID],
+            plain(job["pipeline"]),
+            f"{sign(job['state'])} {word(job)}",
+            plain(job["user"]) or "-",
+            age(job["created"], now),
+            span(job["duration"]) if job["ended"] or not job["started"] else age(job["started"], now),
+            plain(job["waiting"]["text"] if job["waiting"] else job["reason"]),
+        )
+        for job in jobs
+    ]
+    lines = table(("JOB", "PIPELINE", "STATE", "USER", "AGE", "TOOK", ""), rows, width, kept=1)
+    return [lines[0], *(colored(line, job["state"], colors=colors) for line, job in zip(lines[1:], jobs, strict=True))]
+
+
+def job_fields(job: Job) -> tuple[object, ...]:
+    """Return the fields of a job for a line: id, pipeline, state, outcome, user, created, seconds, reason."""
+    reason = job["waiting"]["text"] if job["waiting"] else job["reason"]
+    return (
+        job["id"],
+        job["pipeline"],
+        job["state"],
+        job["outcome"],
+        job["user"],
+        job["created"],
+        job["duration"],
+        reason,
+    )
+
+
+def needs_text(task: Task) -> str:
+    """Return what a task waits for, as an arrow and names."""
+    return f"← {', '.join(map(plain, task['needs']))}" if task["needs"] else ""
+
+
+def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool) -> list[str]:
+    """Return tasks as a table."""
+    rows = [
+        (
+            f"{sign(task['state'])} {plain(task['name'])}",
+            task["state"],
+            task_took(task, now),
+            "" if task["exit_code"] is None else str(task["exit_code"]),
+            plain(task["reason"]) or needs_text(task),
+        )
+        for task in tasks
+    ]
+    lines = table(("TASK", "STATE", "TOOK", "EXIT", ""), rows, width)
+    return [lines[0], *(colored(line, t["state"], colors=colors) for line, t in zip(lines[1:], tasks, strict=True))]
+
+
+def task_took(task: Task, now: float) -> str:
+    """Return how long a task took, or has taken by now."""
+    return age(task["started"], now) if task["started"] and not task["ended"] else span(task["duration"])
+
+
+def task_fields(task: Task) -> tuple[object, ...]:
+    """Return the fields of a task for a line: name, state, exit code, seconds, reason."""
+    return (task["name"], task["state"], task["exit_code"], task["duration"], task["reason"])
+
+
+def task_note(task: Task) -> str:
+    """Return the end of a task as a sentence."""
+    took = f" after {span(task['duration'])}" if task["duration"] is not None else ""
+    code = f"exit status {task['exit_code']}" if task["exit_code"] else ""
+    reason = plain(task["reason"]) or code
+    return f"{plain(task['name'])} {task['state']}{took}{f': {reason}' if reason else ''}"
+
+
+def pipeline_table(pipelines: Sequence[Pipeline], width: int, now: float, *, colors: bool) -> list[str]:
+    """Return pipelines as a table, with a sign for each of their latest ends, the newest at the right."""
+    rows = [
+        (
+            plain(pipeline["name"]),
+            f"{pipeline['running']}/{pipeline['concurrency']}",
+            str(pipeline["waiting"]),
+            "".join(sign(end["state"]) for end in pipeline["ends"][-10:]) or "-",
+            span(pipeline["last"]["duration"]) if pipeline["last"] else "-",
+            f"{age(pipeline['last']['ended'], now)} ago" if pipeline["last"] else "-",
+        )
+        for pipeline in pipelines
+    ]
+    lines = table(("PIPELINE", "RUNNING", "WAITING", "RESULTS", "TOOK", "ENDED"), rows, width)
+    states = [pipeline["last"]["state"] if pipeline["last"] else "" for pipeline in pipelines]
+    return [lines[0], *(colored(line, state, colors=colors) for line, state in zip(lines[1:], states, strict=True))]
+
+
+def pipeline_fields(pipeline: Pipeline) -> tuple[object, ...]:
+    """Return the fields of a pipeline for a line: name, running, slots, waiting, last outcome, its seconds and end."""
+    last = pipeline["last"]
+    end = (last["outcome"], last["duration"], last["ended"]) if last else (None, None, None)
+    return (pipeline["name"], pipeline["running"], pipeline["concurrency"], pipeline["waiting"], *end)
+
+
+def event_line(event: Occurrence, *, terminal: bool) -> str:
+    """Return a change as a line."""
+    if not terminal:
+        fields = (event["at"], event["job"], event["pipeline"], event["task"], event["state"], event["reason"])
+        return tab_line(fields)
+    what = plain(event["pipeline"]) + (f"/{plain(event['task'])}" if event["task"] is not None else "")
+    reason = f": {plain(event['reason'])}" if event["reason"] else ""
+    return f"{event['at'][11:23]} {event['job'][:SHORT_ID]} {sign(event['state'])} {what} {event['state']}{reason}"
