@@ -18,6 +18,10 @@ INTERRUPTED = 130
 def main(argv: Sequence[str]) -> int:
     """Run the program as it was called and return its exit status."""
     name = _called_as(argv[0])
+    if argv[1:2] == ["__complete"]:
+        from prunner_trio.cli.completion import answer
+
+        return answer(PROGRAM, argv[2:])
     try:
         parsed = parse(PROGRAM, argv[1:], os.environ)
     except UsageError as exc:
@@ -67,6 +71,7 @@ _WHERE = {
     "cancel": "cancel.cancel",
     "pipelines": "pipelines.pipelines",
     "events": "events.events",
+    "completion": "completion.completion",
     "systemd-unit": "systemd.systemd_unit",
     "store export": "export.export",
     "store check": "store.check",

@@ -178,4 +178,11 @@ REMOTE_COMMANDS = (
             "In a pipe an event is a line of time, job, pipeline, task, state and reason, with tabs between."
         ),
     ),
+    Command(
+        "completion",
+        "show the script with which a shell completes commands, flags, pipelines and jobs",
+        'eval "$(prunner-trio completion bash)"',
+        operands=("SHELL",),
+        details="SHELL is bash, zsh or fish. Where the script belongs: the comment at its beginning.",
+    ),
 )
