@@ -38,7 +38,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(
 BIN = Path(sys.executable).parent
 SECONDS = 50
 NO_SESSION = {
-    "docs/cli.md": "shows forms of commands; test_cli_commands, test_cli_daemon and test_cli_run try each of them",
+    "docs/cli.md": "shows forms of commands; test_cli_* and remote/ try each of them",
     "docs/http-server.md": "runs tests of the project, from a clone",
 }
 ADDRESS_IN_TEXTS = "localhost:9009"
@@ -217,7 +217,7 @@ def test_commands_run_as_they_are_written(document: Path, tmp_path: Path) -> Non
 def test_the_tour_of_the_readme_is_among_them() -> None:
     assert SESSIONS[0].name == "README.md"
     tour = "".join(block.text for block in of("sh") + of("console") if block.document.name == "README.md")
-    for step in ("validate", "graph", "run site", "token", "schedule", "job/detail", "job/logs", "job/cancel", "kill"):
+    for step in ("validate", "graph", "run site", "trigger site", "jobs", "logs site", "cancel slow", "kill"):
         assert step in tour
 
 
