@@ -133,7 +133,7 @@ def test_what_a_full_disk_did_not_take_is_said_once_there_is_room_again(caplog: 
     assert bytes(disk.log) == (
         b"first\nlast\nprunner-trio: part of this output could not be written: No space left on device\nnote\n"
     )
-    assert caplog.text.count("No space left on device") == 1
+    assert [vars(record)["error"] for record in caplog.records] == ["No space left on device"]
 
 
 def test_a_disk_that_stays_full_is_no_problem_of_the_runner() -> None:
