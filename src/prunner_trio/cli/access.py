@@ -57,14 +57,13 @@ def find_access(values: Values, environ: Mapping[str, str]) -> Access:
             in_file = _read_config(config)
         return in_file.get(key, "")
 
-    text, address_from = _first(
-        (values.text("address"), "PRUNNER_ADDRESS" if _is(values, "address", environ) else "--address"),
-        ("" if values.text("address") else kept("address"), f"`address` in {config}"),
-        (
-            DEFAULT,
-            f"the default: --address, PRUNNER_ADDRESS and `address` in {config} are not set",
-        ),
-    )
+    if text := values.text("address"):
+        address_from = "PRUNNER_ADDRESS" if _is(values, "address", environ) else "--address"
+    elif text := kept("address"):
+        address_from = f"`address` in {config}"
+    else:
+        text = DEFAULT
+        address_from = f"the default: --address, PRUNNER_ADDRESS and `address` in {config} are not set"
     try:
         address = parse_address(text)
     except ValueError as exc:
@@ -84,10 +83,6 @@ def find_access(values: Values, environ: Mapping[str, str]) -> Access:
     raise NoAccess(
         f"no token for {address}: neither PRUNNER_TOKEN nor PRUNNER_JWT_SECRET is set, and {config} {place}", token=True
     )
-
-
-def _first(*found: tuple[str, str]) -> tuple[str, str]:
-    return next(pair for pair in found if pair[0])
 
 
 def _is(values: Values, flag: str, environ: Mapping[str, str]) -> bool:

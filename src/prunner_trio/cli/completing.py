@@ -11,7 +11,6 @@ Known = Callable[[str, Sequence[str]], Iterable["Candidate"]]
 """Looks up what only a daemon or a directory knows, by the name of an operand or value, such as ``JOB``; the words that
 stand before tell of which daemon, and of which job."""
 
-FILES = "FILE"
 SHELLS = ("bash", "zsh", "fish")
 
 

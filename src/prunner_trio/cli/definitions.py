@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from prunner_trio.cli.flags import Parsed
-from prunner_trio.cli.wording import count
+from prunner_trio.cli.wording import count, not_defined
 from prunner_trio.definition import (
     Definitions,
     json_schema,
@@ -15,7 +15,6 @@ from prunner_trio.definition import (
     to_svg,
     to_text,
 )
-from prunner_trio.definition.suggest import closest
 from prunner_trio.errors import InvalidDefinition, Problem
 
 __all__ = ["graph", "no_such_pipeline", "schema", "show_problems", "validate"]
@@ -79,8 +78,5 @@ def show_problems(invalid: InvalidDefinition) -> int:
 
 def no_such_pipeline(definitions: Definitions, name: str) -> int:
     """Say on stderr that a pipeline is not there, and which one may be meant; returns the exit status for that."""
-    guess = closest(name, definitions.pipelines)
-    known = ", ".join(definitions.pipelines) or "none"
-    hint = f"did you mean {guess!r}?" if guess else f"there are: {known}"
-    print(f"pipeline {name!r} is not defined ({hint})", file=sys.stderr)
+    print(not_defined(name, list(definitions.pipelines)), file=sys.stderr)
     return 1

@@ -47,8 +47,7 @@ async def _listen(daemon: Daemon, job_id: str, paper: Paper, as_json: bool) -> i
             else:
                 line = event_line(occurrence, terminal=paper.terminal)
                 line = colored(line, occurrence["state"], colors=paper.colors)
-            if not await screen.write("stdout", f"{line}\n".encode(errors="replace")):
-                raise BrokenPipeError
+            await screen.out(line)
         return False
 
     async def note(text: str) -> None:

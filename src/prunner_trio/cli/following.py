@@ -226,6 +226,4 @@ class _Following:
         self._shown.add((task, attempt))
 
     async def _json(self, value: object, indent: int | None = None) -> None:
-        text = json.dumps(value, ensure_ascii=False, indent=indent).encode(errors="replace")
-        if not await self._screen.write("stdout", text + b"\n"):
-            raise BrokenPipeError
+        await self._screen.out(json.dumps(value, ensure_ascii=False, indent=indent))

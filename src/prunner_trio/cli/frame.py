@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from prunner_trio.cli.moments import age, span
-from prunner_trio.cli.rows import SHORT_ID, needs_text, task_took
+from prunner_trio.cli.rows import SHORT_ID, needs_text, took, why
 from prunner_trio.cli.status import FINAL, colored, count_states, sign, word
 from prunner_trio.cli.text import fit, plain, shown_line, width_of
 from prunner_trio.client import Job, Task
@@ -70,10 +69,9 @@ def frame(
 
 def _head(job: Job, now: float, *, colors: bool) -> str:
     state = colored(f"{sign(job['state'])} {word(job)}", job["state"], colors=colors)
-    took = age(job["started"], now) if job["started"] and not job["ended"] else span(job["duration"])
     by = f"  by {plain(job['user'])}" if job["user"] else ""
-    why = job["waiting"]["text"] if job["waiting"] else job["reason"]
-    return f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]}  {state}  {took}{by}{f'  {plain(why)}' if why else ''}"
+    reason = f"  {plain(why(job))}" if why(job) else ""
+    return f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]}  {state}  {took(job, now)}{by}{reason}"
 
 
 def _progress(job: Job) -> str:
@@ -95,6 +93,6 @@ def _task_lines(job: Job, selected: str, width: int, now: float, most: int, *, c
     for task, name in list(zip(tasks, names, strict=True))[first : first + most]:
         mark = "›" if task["name"] == selected else " "
         more = plain(task["reason"]) or needs_text(task)
-        line = f"{mark} {fit(name, column)}  {task_took(task, now):>7}  {more}".rstrip()
+        line = f"{mark} {fit(name, column)}  {took(task, now):>7}  {more}".rstrip()
         lines.append(colored(line, task["state"], colors=colors))
     return lines

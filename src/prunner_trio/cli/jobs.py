@@ -7,7 +7,7 @@ from prunner_trio.cli.flags import Parsed
 from prunner_trio.cli.moments import age, span
 from prunner_trio.cli.paper import Paper
 from prunner_trio.cli.remote import at_daemon
-from prunner_trio.cli.rows import job_fields, job_table, tab_line, task_fields, task_table
+from prunner_trio.cli.rows import job_fields, job_table, tab_line, task_fields, task_table, took, why
 from prunner_trio.cli.status import colored, sign, word
 from prunner_trio.cli.text import plain
 from prunner_trio.cli.which import find_job, no_such_pipeline, pipeline_names
@@ -58,18 +58,17 @@ def show(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
 def _facts(job: Job, paper: Paper) -> list[str]:
     now = time.time()
     state = colored(f"{sign(job['state'])} {word(job)}", job["state"], colors=paper.colors)
-    took = age(job["started"], now) if job["started"] and not job["ended"] else span(job["duration"])
     facts = [
         ("job", job["id"]),
         ("pipeline", plain(job["pipeline"])),
         ("state", state),
-        ("reason", plain(job["waiting"]["text"] if job["waiting"] else job["reason"])),
+        ("reason", plain(why(job))),
         ("user", plain(job["user"])),
         ("partition", plain(job["partition"])),
         ("variables", ", ".join(f"{plain(name)}={_value(value)}" for name, value in job["variables"].items())),
         ("created", f"{job['created']} ({age(job['created'], now)} ago)"),
         ("waited", span(job["waited"]) if job["waited"] is not None else ""),
-        ("took", took if job["started"] else ""),
+        ("took", took(job, now) if job["started"] else ""),
         ("attempt", str(job["attempt"]) if job["attempt"] > 1 else ""),
     ]
     return [f"{name:<10}{text}" for name, text in facts if text]

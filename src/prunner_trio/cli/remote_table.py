@@ -1,6 +1,7 @@
 """The commands for a daemon, part of the program's table."""
 
-from prunner_trio.cli.flag_checks import assignment, json_assignment, positive_duration, whole_number
+from prunner_trio.cli.common_flags import JSON, VARIABLES
+from prunner_trio.cli.flag_checks import positive_duration, whole_number
 from prunner_trio.cli.flags import Command, Flag, Kind
 
 __all__ = ["DAEMON_FLAGS", "REMOTE_COMMANDS"]
@@ -26,7 +27,6 @@ DAEMON_FLAGS = (
     ),
 )
 _PLAIN = ("disable-ansi",)
-_JSON = Flag("json", "show the result as JSON", Kind.SWITCH)
 _FOR_JOB = "JOB is an id, its beginning (4 letters or more), the name of a pipeline for its latest job, or `latest`."
 _BY_OUTCOME = "The exit status tells how the job ended: 0 succeeded, 10 failed, 11 timed out, 12 canceled."
 _ON_INTERRUPT = Flag("cancel-on-interrupt", "Ctrl-C cancels the job; without, it goes on", Kind.SWITCH)
@@ -38,21 +38,13 @@ REMOTE_COMMANDS = (
         "prunner-trio trigger build -v branch=main --follow\nJOB=$(prunner-trio trigger build)",
         operands=("PIPELINE",),
         flags=(
-            Flag(
-                "variable",
-                "a variable of the job, as text",
-                Kind.REPEATED,
-                short="v",
-                value="NAME=VALUE",
-                check=assignment,
-            ),
-            Flag("json-var", "a variable of the job, as JSON", Kind.REPEATED, value="NAME=JSON", check=json_assignment),
+            *VARIABLES,
             Flag("partition", "its part of the wait list", value="NAME"),
             Flag("wait", "wait until it is over", Kind.SWITCH, short="w"),
             Flag("follow", "show what its tasks write until it is over", Kind.SWITCH, short="f"),
             _ON_INTERRUPT,
             Flag("key", "the same key within 24 hours starts no second job; without: a random one", value="TEXT"),
-            _JSON,
+            JSON,
             *DAEMON_FLAGS,
         ),
         shared=_PLAIN,
@@ -80,7 +72,7 @@ REMOTE_COMMANDS = (
             Flag("until", "created before", value="TIME"),
             Flag("limit", "so many at most, up to 200", default="20", value="NUMBER", check=whole_number(1, 200)),
             Flag("cursor", "go on where a page ended: `older` of its JSON", value="TEXT"),
-            _JSON,
+            JSON,
             *DAEMON_FLAGS,
         ),
         shared=_PLAIN,
@@ -94,7 +86,7 @@ REMOTE_COMMANDS = (
         "show a job and its tasks",
         "prunner-trio show latest",
         operands=("JOB",),
-        flags=(_JSON, *DAEMON_FLAGS),
+        flags=(JSON, *DAEMON_FLAGS),
         shared=_PLAIN,
         details=(
             f"{_FOR_JOB}\n"
@@ -112,7 +104,7 @@ REMOTE_COMMANDS = (
             Flag("task", "only of this task", Kind.REPEATED, value="TASK"),
             Flag("tail", "so many lines from the end of each", value="NUMBER", check=whole_number(0, 1_000_000)),
             Flag("stream", "stdout or stderr; without: both", value="STREAM", choices=("stdout", "stderr")),
-            _JSON,
+            JSON,
             *DAEMON_FLAGS,
         ),
         shared=_PLAIN,
@@ -130,7 +122,7 @@ REMOTE_COMMANDS = (
         flags=(
             Flag("timeout", "how long at most", value="DURATION", check=positive_duration),
             _ON_INTERRUPT,
-            _JSON,
+            JSON,
             *DAEMON_FLAGS,
         ),
         shared=_PLAIN,
@@ -150,7 +142,7 @@ REMOTE_COMMANDS = (
         "stop a job",
         "prunner-trio cancel build --wait",
         operands=("JOB",),
-        flags=(Flag("wait", "wait until none of its processes is left", Kind.SWITCH, short="w"), _JSON, *DAEMON_FLAGS),
+        flags=(Flag("wait", "wait until none of its processes is left", Kind.SWITCH, short="w"), JSON, *DAEMON_FLAGS),
         shared=_PLAIN,
         details=_FOR_JOB,
     ),
@@ -158,7 +150,7 @@ REMOTE_COMMANDS = (
         "pipelines",
         "show the pipelines of a daemon and how their latest jobs ended",
         "prunner-trio pipelines",
-        flags=(_JSON, *DAEMON_FLAGS),
+        flags=(JSON, *DAEMON_FLAGS),
         shared=_PLAIN,
         details=(
             "In a pipe a pipeline is a line of name, running jobs, slots, waiting jobs and, of the latest job that\n"

@@ -20,7 +20,8 @@ __all__ = [
     "task_fields",
     "task_note",
     "task_table",
-    "task_took",
+    "took",
+    "why",
 ]
 
 SHORT_ID = 8
@@ -67,18 +68,17 @@ def job_table(jobs: Sequence[Job], width: int, now: float, *, colors: bool) -> l
             f"{sign(job['state'])} {word(job)}",
             plain(job["user"]) or "-",
             age(job["created"], now),
-            span(job["duration"]) if job["ended"] or not job["started"] else age(job["started"], now),
-            plain(job["waiting"]["text"] if job["waiting"] else job["reason"]),
+            took(job, now),
+            plain(why(job)),
         )
         for job in jobs
     ]
     lines = table(("JOB", "PIPELINE", "STATE", "USER", "AGE", "TOOK", ""), rows, width, kept=1)
-    return [lines[0], *(colored(line, job["state"], colors=colors) for line, job in zip(lines[1:], jobs, strict=True))]
+    return _in_colors(lines, [job["state"] for job in jobs], colors=colors)
 
 
 def job_fields(job: Job) -> tuple[object, ...]:
     """Return the fields of a job for a line: id, pipeline, state, outcome, user, created, seconds, reason."""
-    reason = job["waiting"]["text"] if job["waiting"] else job["reason"]
     return (
         job["id"],
         job["pipeline"],
@@ -87,7 +87,7 @@ def job_fields(job: Job) -> tuple[object, ...]:
         job["user"],
         job["created"],
         job["duration"],
-        reason,
+        why(job),
     )
 
 
@@ -102,19 +102,24 @@ def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool) -
         (
             f"{sign(task['state'])} {plain(task['name'])}",
             task["state"],
-            task_took(task, now),
+            took(task, now),
             "" if task["exit_code"] is None else str(task["exit_code"]),
             plain(task["reason"]) or needs_text(task),
         )
         for task in tasks
     ]
     lines = table(("TASK", "STATE", "TOOK", "EXIT", ""), rows, width)
-    return [lines[0], *(colored(line, t["state"], colors=colors) for line, t in zip(lines[1:], tasks, strict=True))]
+    return _in_colors(lines, [task["state"] for task in tasks], colors=colors)
 
 
-def task_took(task: Task, now: float) -> str:
-    """Return how long a task took, or has taken by now."""
-    return age(task["started"], now) if task["started"] and not task["ended"] else span(task["duration"])
+def took(one: Job | Task, now: float) -> str:
+    """Return how long a job or a task took, or has taken by now."""
+    return age(one["started"], now) if one["started"] and not one["ended"] else span(one["duration"])
+
+
+def why(job: Job) -> str:
+    """Return why a job waits, or else why it is as it is; empty if there is nothing to say."""
+    return job["waiting"]["text"] if job["waiting"] else job["reason"]
 
 
 def task_fields(task: Task) -> tuple[object, ...]:
@@ -124,10 +129,10 @@ def task_fields(task: Task) -> tuple[object, ...]:
 
 def task_note(task: Task) -> str:
     """Return the end of a task as a sentence."""
-    took = f" after {span(task['duration'])}" if task["duration"] is not None else ""
+    after = f" after {span(task['duration'])}" if task["duration"] is not None else ""
     code = f"exit status {task['exit_code']}" if task["exit_code"] else ""
     reason = plain(task["reason"]) or code
-    return f"{plain(task['name'])} {task['state']}{took}{f': {reason}' if reason else ''}"
+    return f"{plain(task['name'])} {task['state']}{after}{f': {reason}' if reason else ''}"
 
 
 def pipeline_table(pipelines: Sequence[Pipeline], width: int, now: float, *, colors: bool) -> list[str]:
@@ -145,7 +150,13 @@ def pipeline_table(pipelines: Sequence[Pipeline], width: int, now: float, *, col
     ]
     lines = table(("PIPELINE", "RUNNING", "WAITING", "RESULTS", "TOOK", "ENDED"), rows, width)
     states = [pipeline["last"]["state"] if pipeline["last"] else "" for pipeline in pipelines]
-    return [lines[0], *(colored(line, state, colors=colors) for line, state in zip(lines[1:], states, strict=True))]
+    return _in_colors(lines, states, colors=colors)
+
+
+def _in_colors(lines: Sequence[str], states: Sequence[str], *, colors: bool) -> list[str]:
+    """Return the lines of a table, each but its head in the color of a state."""
+    head, *rows = lines
+    return [head, *(colored(row, state, colors=colors) for row, state in zip(rows, states, strict=True))]
 
 
 def pipeline_fields(pipeline: Pipeline) -> tuple[object, ...]:

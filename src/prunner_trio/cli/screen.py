@@ -38,6 +38,11 @@ class Screen:
         """Say something of our own, on stderr."""
         await self.lines("stderr", "==> ", 32 if good else 31, [text.encode(errors="backslashreplace")])
 
+    async def out(self, text: str) -> None:
+        """Write a line to stdout. Raises `BrokenPipeError` if nobody reads it any more."""
+        if not await self.write("stdout", f"{text}\n".encode(errors="replace")):
+            raise BrokenPipeError
+
     async def write(self, stream: str, data: bytes) -> bool:
         """Write to a stream, `stdout` or `stderr`; False if nobody reads it any more."""
         async with self._turn:

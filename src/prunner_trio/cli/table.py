@@ -1,6 +1,7 @@
 """All flags and commands of the program, from which parsing and help are made."""
 
-from prunner_trio.cli.flag_checks import assignment, json_assignment, log_limit, positive_duration
+from prunner_trio.cli.common_flags import JSON, VARIABLES
+from prunner_trio.cli.flag_checks import log_limit, positive_duration
 from prunner_trio.cli.flags import Command, Flag, Kind, Program
 from prunner_trio.cli.remote_table import REMOTE_COMMANDS
 
@@ -128,7 +129,7 @@ PROGRAM = Program(
             "validate",
             "check all definition files and show every problem",
             "prunner-trio validate\nprunner-trio validate --json --path deploy",
-            flags=(Flag("json", "show the result as JSON", Kind.SWITCH),),
+            flags=(JSON,),
             shared=_FILES,
             details="The exit status is 0 if all is well and 1 if there are problems.",
         ),
@@ -153,23 +154,7 @@ PROGRAM = Program(
             "run one job in the foreground, without a daemon",
             'prunner-trio run build -v branch=main --json-var \'targets=["web", "api"]\'',
             operands=("PIPELINE",),
-            flags=(
-                Flag(
-                    "variable",
-                    "a variable of the job, as text",
-                    Kind.REPEATED,
-                    short="v",
-                    value="NAME=VALUE",
-                    check=assignment,
-                ),
-                Flag(
-                    "json-var",
-                    "a variable of the job, as JSON",
-                    Kind.REPEATED,
-                    value="NAME=JSON",
-                    check=json_assignment,
-                ),
-            ),
+            flags=VARIABLES,
             shared=(*_FILES, "env-files", "disable-ansi"),
             details=(
                 "The output of the tasks appears as they write it, each line with the name of its task in front.\n"
@@ -240,7 +225,7 @@ PROGRAM = Program(
             "store check",
             "look whether the store is whole, and what is in it",
             "prunner-trio store check\nprunner-trio store check --json",
-            flags=(Flag("json", "show the result as JSON", Kind.SWITCH),),
+            flags=(JSON,),
             shared=("data",),
             details=(
                 "Reads every page and every row; a daemon may be running meanwhile. Nothing is changed: what is\n"

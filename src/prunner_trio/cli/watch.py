@@ -55,8 +55,7 @@ async def _as_json(daemon: Daemon, job: Job) -> int:
     screen = Screen(1, 2, colored=lambda _: False)
 
     async def changed(job: Job) -> None:
-        if not await screen.write("stdout", json.dumps(job, ensure_ascii=False).encode(errors="replace") + b"\n"):
-            raise BrokenPipeError
+        await screen.out(json.dumps(job, ensure_ascii=False))
 
     return exit_status(await follow_job(daemon, job["id"], changed, screen.note))
 

@@ -1,14 +1,15 @@
 """Which job is meant: by its id, the beginning of one, ``latest``, or the name of a pipeline for its latest."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from prunner_trio.cli.rows import SHORT_ID
 from prunner_trio.cli.text import plain
+from prunner_trio.cli.wording import guess, hint, not_defined
 from prunner_trio.client import ClientError, Daemon, Job, JobPage, Kind, call
 from prunner_trio.client.requests import get_job, list_jobs, list_pipelines
 
-__all__ = ["LATEST", "SHORTEST", "find_job", "find_task", "guess", "no_such_pipeline", "pipeline_names"]
+__all__ = ["LATEST", "SHORTEST", "find_job", "find_task", "no_such_pipeline", "pipeline_names"]
 
 LATEST = "latest"
 
@@ -76,9 +77,7 @@ def find_task(job: Job, name: str) -> str:
     names = [task["name"] for task in job["tasks"]]
     if name in names:
         return name
-    near = guess(name, names)
-    hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(map(plain, names))}"
-    raise ClientError(Kind.NOT_FOUND, f"job {job['id'][:SHORT_ID]} has no task {name!r} ({hint})")
+    raise ClientError(Kind.NOT_FOUND, f"job {job['id'][:SHORT_ID]} has no task {name!r} ({hint(name, names)})")
 
 
 def pipeline_names(daemon: Daemon) -> list[str]:
@@ -86,16 +85,6 @@ def pipeline_names(daemon: Daemon) -> list[str]:
     return [pipeline["name"] for pipeline in call(daemon, list_pipelines())["pipelines"]]
 
 
-def no_such_pipeline(name: str, names: Iterable[str]) -> ClientError:
+def no_such_pipeline(name: str, names: Sequence[str]) -> ClientError:
     """Return the error for a pipeline that is not there."""
-    known = list(names)
-    near = guess(name, known)
-    hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(map(plain, known)) or 'none'}"
-    return ClientError(Kind.NOT_FOUND, f"pipeline {name!r} is not defined ({hint})")
-
-
-def guess(typed: str, known: Iterable[str]) -> str | None:
-    """Return the name that was probably meant, if one is like it."""
-    from prunner_trio.definition.suggest import closest
-
-    return closest(typed, known)
+    return ClientError(Kind.NOT_FOUND, not_defined(name, names))

@@ -93,7 +93,7 @@ def _received(
                 body = exchange.feed(sock.recv(READ_BYTES))
                 if exchange.head is None:
                     continue
-                if not 200 <= exchange.head.status < 300:
+                if not exchange.head.success:
                     refused += body
                     continue
                 if not told:

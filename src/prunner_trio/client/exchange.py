@@ -28,6 +28,11 @@ class Head(NamedTuple):
     status: int
     headers: dict[str, str]
 
+    @property
+    def success(self) -> bool:
+        """The request was fulfilled."""
+        return 200 <= self.status < 300
+
 
 class Exchange:
     """A request on a connection of its own.
@@ -110,4 +115,4 @@ def broken() -> ClientError:
 
 def refusal(head: Head, body: bytes) -> ClientError | None:
     """Return the error that an answer stands for; None if it is a success."""
-    return None if 200 <= head.status < 300 else problem_of(head.status, body)
+    return None if head.success else problem_of(head.status, body)

@@ -24,7 +24,7 @@ from prunner_trio.client.requests import Request, events, get_job, get_log, sinc
 from prunner_trio.client.shapes import Job, LogPiece
 from prunner_trio.client.sse import Event, EventParser
 
-__all__ = ["PATIENCE", "Note", "ask", "fetch", "follow_events", "follow_job", "follow_log", "is_over"]
+__all__ = ["PATIENCE", "Note", "ask", "fetch", "follow_events", "follow_job", "follow_log"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 PATIENCE = 60.0
@@ -87,7 +87,7 @@ async def _opened(daemon: Daemon, request: Request) -> AsyncIterator[_Answer]:
     try:
         await _sent(stream, exchange.opening)
         begun = bytearray()
-        while exchange.head is None or (exchange.head.status >= 300 and not exchange.over):
+        while exchange.head is None or not (exchange.head.success or exchange.over):
             begun += exchange.feed(await _heard(stream))
         if (error := refusal(exchange.head, bytes(begun))) is not None:
             raise error
@@ -184,17 +184,16 @@ async def follow_job(daemon: Daemon, job_id: str, changed: Callable[[Job], Await
         if latest != [job]:
             latest[:] = [job]
             await changed(job)
-        return is_over(job)
+        return _is_over(job)
 
     await follow_events(daemon, events(job_id), heard, note)
-    job: Job = latest[0] if latest and is_over(latest[0]) else await ask(daemon, get_job(job_id))
+    job: Job = latest[0] if latest and _is_over(latest[0]) else await ask(daemon, get_job(job_id))
     if latest != [job]:
         await changed(job)
     return job
 
 
-def is_over(job: Job) -> bool:
-    """Whether a job has ended."""
+def _is_over(job: Job) -> bool:
     return job["outcome"] is not None
 
 
