@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from tests.waiting import wait_for
 
 from . import base
 
@@ -42,14 +42,6 @@ pipelines:
           - (setsid env -i /bin/sh -c "trap '' INT TERM; echo begun; exec sleep 84.75" &)
           - exec sleep 84.75
 """
-
-
-def wait_for(check: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def sleepers() -> list[int]:

@@ -1,21 +1,13 @@
 """The daemon in a container made as the example says: process 1, stops, a volume that outlives it."""
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 Place = Any
-
-
-def wait_for(check: Any, what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def alive(pids: list[int]) -> list[int]:

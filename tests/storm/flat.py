@@ -58,7 +58,7 @@ def samples(
                 for job in batch:
                     wait_for(lambda: daemon.ask("GET", f"/job/detail?id={job}")[1]["completed"], "a job")  # noqa: B023
                 done += len(batch) * TASKS_PER_JOB
-            sample = wait_for(lambda: (seen := look(daemon, done)).zombies == 0 and seen, "no zombies", 5)  # noqa: B023
+            sample = wait_for(lambda: (seen := look(daemon, done)).zombies == 0 and seen, "no zombies", seconds=5)  # noqa: B023
             found.append(sample)
             tell(sample)
         assert daemon.stop() == 0

@@ -12,12 +12,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 import jwt
+from tests import waiting
 
 __all__ = ["PROGRAM", "Daemon", "NoAnswer", "Seen", "boot_time", "free_port", "living", "wait_for"]
 
@@ -37,13 +38,7 @@ def boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def wait_for(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Return the first true value of `check`."""
-    deadline = time.monotonic() + seconds
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-    return value
+wait_for = partial(waiting.wait_for, seconds=PATIENCE)
 
 
 def free_port() -> int:

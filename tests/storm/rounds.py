@@ -193,7 +193,9 @@ class Storm:
         began = {line.number for line in self._evidence() if line.what == "begin"}
         open_ones = {entry.number for entry in self.ledger.live() if entry.number in began}
         wait_for(
-            lambda: _none_open(self._look(), open_ones), "the end of the jobs that ran when the daemon died", _SETTLED
+            lambda: _none_open(self._look(), open_ones),
+            "the end of the jobs that ran when the daemon died",
+            seconds=_SETTLED,
         )
         for line in self._evidence():
             if line.what == "overlap":
@@ -247,7 +249,7 @@ class Storm:
         def over() -> bool:
             return _none_open(self._look(), self.ledger.entries)
 
-        wait_for(over, "the end of all jobs", _SETTLED)
+        wait_for(over, "the end of all jobs", seconds=_SETTLED)
         evidence = self._evidence()
         self._logs(evidence)
         self.ledger.tell("all jobs are over")

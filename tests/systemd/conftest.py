@@ -10,14 +10,14 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 import yaml
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = Path("/opt/prunner-trio")
@@ -74,14 +74,6 @@ mv "$1.new" "$1"
 exec sleep 84.25
 """
 """A process of a task that leaves its session, its parents and its environment, and ignores what can be ignored."""
-
-
-def wait_for(check: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def call(*words: str | Path, succeed: bool = True) -> subprocess.CompletedProcess[str]:

@@ -5,17 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import wait_for
+
 APP = Path("/srv/app")
 
 Service = Any
-
-
-def wait_for(check: Any, what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def alive(pids: list[int]) -> list[int]:

@@ -1,9 +1,10 @@
 """Jobs that outlive the daemon: a restart of the service, and its death."""
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_for
 
 APP = Path("/srv/app")
 
@@ -29,14 +30,6 @@ Service = Any
 
 def systemd_version() -> int:
     return int(subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=True).stdout.split()[1])
-
-
-def wait_for(check: Any, what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def log(service: Service, job: str, task: str) -> str:

@@ -10,20 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 APP = Path("/srv/app")
 DYNAMIC_USERS = range(61184, 65520)
 PROGRAM = "/opt/prunner-trio/bin/prunner-trio"
 
 Service = Any
-
-
-def wait_for(check: Any, what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 @pytest.mark.parametrize("flags", [(), ("--strict",), ("--run-as", "dynamic"), ("--run-as", "dynamic", "--strict")])

@@ -3,25 +3,17 @@
 import os
 import pwd
 import stat
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 APP = Path("/srv/app")
 STATE = Path("/var/lib/prunner-trio")
 GROUPS = Path("/sys/fs/cgroup")
 
 Service = Any
-
-
-def wait_for(check: Any, what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def groups_below(unit: Path) -> dict[Path, set[int]]:

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.whole
 
@@ -32,14 +33,6 @@ pipelines:
     kill_timeout: 1h
     tasks: {t: {script: ["trap '' INT TERM; echo begun; while :; do sleep 84.1; done"]}}
 """
-
-
-def wait_for(check: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 class Daemon:

@@ -7,15 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 import trio
+from tests import waiting
 
 from prunner_trio.launch import Containment, open_launcher
 from prunner_trio.launch.cgroup import Leaves
@@ -74,12 +75,7 @@ def means(name: str, *more: object) -> Any:
 ALL = [means("group"), means("subreaper"), means("pidns"), means("cgroup")]
 
 
-def wait_for(check: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
+wait_for = partial(waiting.wait_for, seconds=PATIENCE)
 
 
 def living(token: str) -> int:

@@ -10,13 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.whole
 
@@ -36,14 +36,6 @@ pipelines:
           - echo "$PPID"
   hold: {tasks: {t: {script: ["(setsid sleep 84.5 &) ; echo begun; sleep 84.5"]}}}
 """
-
-
-def wait_for(check: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 def namespace() -> list[str]:

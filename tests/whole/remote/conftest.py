@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
+from tests import waiting
 
 PROGRAM = Path(sys.executable).with_name("prunner-trio")
 SECRET = "a-secret-of-the-tests-0123456789-0123456789"
@@ -41,12 +41,7 @@ pipelines:
 """
 
 
-def wait_for(check: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return value
+wait_for = partial(waiting.wait_for, seconds=PATIENCE)
 
 
 @attrs.define(eq=False)
