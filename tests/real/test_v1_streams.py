@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from prunner_trio import Definitions, PipelineDef, Runner, TaskDef, open_runner
-from prunner_trio.http import create_app
+from prunner_trio.http.app import create_app
 from prunner_trio.http.server import HttpLimits, bind, serve_http
 from prunner_trio.storage import MemoryJournal
 

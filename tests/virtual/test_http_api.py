@@ -25,7 +25,7 @@ from prunner_trio.errors import (
     StoreError,
 )
 from prunner_trio.execution.seams import Stream, TaskOutput
-from prunner_trio.http import create_app
+from prunner_trio.http.app import create_app
 from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, TaskView
 
 SECRET = "a-secret-of-some-length"

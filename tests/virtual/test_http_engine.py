@@ -11,7 +11,7 @@ import trio.testing
 from quart_trio import QuartTrio
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef, QueueStrategy, TaskDef
-from prunner_trio.http import create_app
+from prunner_trio.http.app import create_app
 from prunner_trio.storage.memory import MemoryJournal
 from prunner_trio.testing import EPOCH, Act, Acts, Rig, open_rig
 

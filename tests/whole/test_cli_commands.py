@@ -61,6 +61,14 @@ def test_nothing_heavy_is_imported_for_help_and_version(tmp_path: Path, words: l
     assert done.stdout.endswith("[]\n"), done
 
 
+def test_the_daemon_starts_without_the_web_framework() -> None:
+    code = (
+        "import sys, prunner_trio.daemon.main; print(sorted({'quart', 'asyncio', 'h2', 'wsproto'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done
+
+
 def test_called_through_a_symlink_it_is_the_same_program_under_that_name(tmp_path: Path) -> None:
     link = tmp_path / "bin" / "prunner"
     link.parent.mkdir()

@@ -33,12 +33,13 @@ from prunner_trio.daemon.status import StatusLine, status_text
 from prunner_trio.daemon.telling import open_notifications, warn_of_secrets
 from prunner_trio.daemon.verbose import App, LoggedRequests, log_event
 from prunner_trio.daemon.watchdog import feed_watchdog, noticing_dead_threads, watchdog_interval
+from prunner_trio.daemon.web import web_behind
 from prunner_trio.daemon.world import look_around
 from prunner_trio.definition import Definitions, load_definitions, startup_text
 from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.hooks import GRACE, Notifications
-from prunner_trio.http import create_app
+from prunner_trio.http import Service
 from prunner_trio.http.server import Visitors, bind, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
 from prunner_trio.metrics import Metrics, TimedLauncher
@@ -285,10 +286,10 @@ class _Daemon:
         )
         if self._reload_later:
             self._reloader.request()
-        app: App = create_app(
+        app: App = Service(
             runner,
             secret=secret,
-            profiling=settings.enable_profiling,
+            behind=web_behind(profiling=settings.enable_profiling),
             metrics=scraping(self._metrics),
             closing=shutdown,
         )

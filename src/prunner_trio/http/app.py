@@ -1,6 +1,5 @@
 """The web application: prunner's API in front, then API v1, and Quart for everything else."""
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -9,19 +8,14 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from prunner_trio.errors import StoreError
-from prunner_trio.http.auth import Gate
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.facts import Answer, Request, error, plain
-from prunner_trio.http.fast import ShortWay, too_large
-from prunner_trio.http.listing import Listing
+from prunner_trio.http.fast import too_large
 from prunner_trio.http.port import RunnerPort, Scrape
-from prunner_trio.http.v1 import ApiV1
+from prunner_trio.http.service import Parts
 from prunner_trio.http.views import Api, profile_text
 
-__all__ = ["create_app"]
-
-log = logging.getLogger(__name__)
+__all__ = ["create_app", "web_app"]
 
 
 def create_app(
@@ -47,27 +41,32 @@ def create_app(
         now: wall time in seconds, for the times of tokens.
         closing: set when the server is about to end, so that streams come to an end in good order.
     """
+    parts = Parts(runner, secret=secret, metrics=metrics, max_body=max_body, now=now, closing=closing)
+    app = web_app(parts.api, max_body=max_body, profiling=profiling)
+
+    async def begin() -> None:
+        parts.start()
+        app.add_background_task(parts.warm_up)
+
+    async def end() -> None:
+        parts.stop()
+
+    app.before_serving(begin)
+    app.after_serving(end)
+    app.asgi_app = parts.in_front_of(app.asgi_app)  # type: ignore[method-assign,assignment]
+    return app
+
+
+def web_app(api: Api, *, max_body: int, profiling: bool) -> QuartTrio:
+    """Make the application alone, without what stands in front of it."""
     app = QuartTrio("prunner_trio.http", static_folder=None)
     app.url_map.merge_slashes = False  # a path with two slashes is unknown, not moved
     # The server bounds each read and each write; a limit for a whole answer would cut long logs.
     app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
-    listing = Listing(runner)
-    gate = Gate(secret, now=now)
-    api = Api(runner, gate=gate, listing=listing, metrics=metrics)
     _add_long_way(app, api, max_body)
     _add_errors(app)
-    v1 = ApiV1(
-        runner,
-        gate=gate,
-        otherwise=app.asgi_app,
-        max_body=max_body,
-        now=now,
-        closing=trio.Event() if closing is None else closing,
-    )
-    _add_life(app, listing, v1)
     if profiling:
         _add_profiling(app)
-    app.asgi_app = ShortWay(api, otherwise=v1, max_body=max_body)  # type: ignore[method-assign,assignment]
     return app
 
 
@@ -100,25 +99,6 @@ def _add_errors(app: QuartTrio) -> None:
         return _response(error(problem.code or 500, "Internal server error" if problem.code == 500 else problem.name))
 
     app.register_error_handler(HTTPException, refuse)
-
-
-def _add_life(app: QuartTrio, listing: Listing, v1: ApiV1) -> None:
-    async def warm_up() -> None:
-        try:
-            await listing.start()
-        except StoreError as exc:
-            log.warning("the kept jobs cannot be listed yet: %s", exc)
-
-    async def begin() -> None:
-        v1.start()
-        app.add_background_task(warm_up)
-
-    async def end() -> None:
-        v1.stop()
-        listing.stop()
-
-    app.before_serving(begin)
-    app.after_serving(end)
 
 
 def _add_profiling(app: QuartTrio) -> None:

@@ -1,12 +1,13 @@
-"""The short way: most requests are answered without the machinery of a web framework, which costs more than the work.
+"""The short way: requests are answered without the machinery of a web framework, which costs more than the work."""
 
-Only answers that are a stream take the long way, because there the framework notices when the client goes away.
-"""
-
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from typing import Any
 
+import trio
+
 from prunner_trio.http.facts import Answer, BodyTooLarge, ClientGone, Request
+from prunner_trio.http.line import Line, Streamed, run_line
 from prunner_trio.http.views import Api
 
 __all__ = [
@@ -26,21 +27,20 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
-_STREAMED = "/job/logs"
-
 
 class ShortWay:
-    """An ASGI application that answers what the API can answer at once, and passes on everything else."""
+    """An ASGI application that answers what the API owns, and passes on everything else."""
 
-    def __init__(self, api: Api, *, otherwise: ASGIApp, max_body: int) -> None:
+    def __init__(self, api: Api, *, otherwise: ASGIApp, max_body: int, closing: trio.Event) -> None:
         """Put `api` in front of the application `otherwise`; `max_body` is in bytes."""
         self._api = api
         self._otherwise = otherwise
         self._max_body = max_body
+        self._closing = closing
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["path"] == _STREAMED or not self._api.owns(scope["path"]):
+        if scope["type"] != "http" or not self._api.owns(scope["path"]):
             await self._otherwise(scope, receive, send)
             return
         headers = scope["headers"]
@@ -53,7 +53,20 @@ class ShortWay:
             answer = await self._api.answer(request)
         except ClientGone:
             return
-        await send_answer(send, answer)
+        if isinstance(answer.body, tuple):
+            await send_answer(send, answer)
+        else:
+            streamed = Streamed(_writer(answer.body), tuple(answer.all_headers()), answer.status)
+            await run_line(streamed, receive, send, self._closing)
+
+
+def _writer(body: AsyncGenerator[bytes, None]) -> Callable[[Line], Awaitable[None]]:
+    async def write(line: Line) -> None:
+        async with aclosing(body) as pieces:
+            async for piece in pieces:
+                await line.send(piece)
+
+    return write
 
 
 async def read_body(receive: Receive, headers: Any, max_body: int) -> bytes:

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
-from prunner_trio.http import create_app
+from prunner_trio.http.app import create_app
 from prunner_trio.storage.memory import MemoryJournal
 from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
 

@@ -16,13 +16,12 @@ import math
 import socket
 import struct
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import attrs
 import h11
 import trio
-from hypercorn.utils import parse_socket_addr, suppress_body
 
 from prunner_trio.http.server._shared import Shared
 
@@ -47,6 +46,7 @@ REFUSAL_CHARS = 200  # h11 quotes the offending line, however long
 LINGER_S = 1.0  # how long a client has to take our last word
 HALF_CLOSED_GRACE_S = 1.0  # see Exchange._wait_for_disconnect
 REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+WITHOUT_BODY = (204, 304)
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -117,8 +117,8 @@ class Connection:
 
     async def _converse(self) -> None:
         try:
-            self.client = parse_socket_addr(self.sock.family, self.sock.getpeername())
-            self.server = parse_socket_addr(self.sock.family, self.sock.getsockname())
+            self.client = _end(self.sock, self.sock.getpeername())
+            self.server = _end(self.sock, self.sock.getsockname())
         except OSError as exc:
             raise ClientGone from exc
         while (request := await self._next_request()) is not None:
@@ -372,7 +372,7 @@ class Exchange:
         if not self.started:
             parts.append(parser.send(self._response(head)))
             self.started = True
-        if body and not suppress_body(self.request.method.decode("ascii"), int(head["status"])):
+        if body and self.request.method != b"HEAD" and int(head["status"]) not in WITHOUT_BODY:
             parts.append(parser.send(h11.Data(data=body)))
         if not message.get("more_body", False):
             parts.append(parser.send(h11.EndOfMessage()))
@@ -387,6 +387,11 @@ class Exchange:
         if shared.closing or parser.they_are_waiting_for_100_continue:
             headers.append((b"connection", b"close"))
         return h11.Response(status_code=status, headers=headers, reason=REASONS.get(status, b""))
+
+
+def _end(sock: trio.socket.SocketType, name: Any) -> tuple[str, int] | None:
+    """Return one end of a connection as ASGI wants it: nothing for a UNIX socket."""
+    return (name[0], name[1]) if sock.family in (socket.AF_INET, socket.AF_INET6) else None
 
 
 def too_large(limits: HttpLimits) -> Refusal:

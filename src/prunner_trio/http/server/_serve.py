@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio.lifespan import Lifespan
-from hypercorn.typing import ConnectionState
-from hypercorn.utils import wrap_app
 
 from prunner_trio.http.server._connection import serve_connection
+from prunner_trio.http.server._lifespan import Lifespan
 from prunner_trio.http.server._limits import HttpLimits
 from prunner_trio.http.server._shared import RoomyListener, Shared, Visitors
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-    from hypercorn.typing import ASGIFramework, LifespanState
+    from hypercorn.typing import ASGIFramework
 
 log = logging.getLogger(__name__)
 
@@ -99,16 +97,13 @@ async def _serve_once(
     visitors: Visitors,
 ) -> None:
     """Run one incarnation: the app's lifespan around the connections around the listeners."""
-    config = _config(limits)
-    state: LifespanState = {}
-    lifespan = Lifespan(wrap_app(app, 0, "asgi"), config, state)
-    shared = Shared(app, config, limits, ConnectionState(state), visitors)
+    lifespan = Lifespan(app)
+    shared = Shared(app, _config(), limits, lifespan.state, visitors)
     async with trio.open_nursery() as lifespan_nursery:
-        await lifespan_nursery.start(lifespan.handle_lifespan)
-        await lifespan.wait_for_startup()
-        if lifespan.supported and lifespan.shutdown.is_set():
-            # The app gave up during its startup. Hypercorn goes on as if it had not; we give the task that knows why a
-            # moment to fail, which cancels this sleep.
+        lifespan_nursery.start_soon(lifespan.run, name="lifespan")
+        await lifespan.start()
+        if lifespan.supported and lifespan.over.is_set():
+            # The app gave up during its startup; we give the task that knows why a moment to fail, which cancels this.
             await trio.sleep(1.0)
             raise RuntimeError("the app's lifespan ended during startup")
         async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
@@ -124,13 +119,12 @@ async def _serve_once(
             accepting.cancel_scope.cancel()
             shared.drain()
             connections.cancel_scope.deadline = trio.current_time() + limits.drain
-        await lifespan.wait_for_shutdown()
+        if lifespan.supported:
+            await lifespan.end(limits.drain)
         lifespan_nursery.cancel_scope.cancel()
 
 
-def _config(limits: HttpLimits) -> Config:
+def _config() -> Config:
     config = Config()
-    config.errorlog = log
     config.include_server_header = False
-    config.shutdown_timeout = limits.drain
     return config

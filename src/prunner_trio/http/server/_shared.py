@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hypercorn.config import Config
-    from hypercorn.typing import ASGIFramework, ConnectionState
+    from hypercorn.typing import ASGIFramework
 
     from prunner_trio.http.server._limits import HttpLimits
 
@@ -31,7 +31,7 @@ class Shared:
     app: ASGIFramework
     config: Config
     limits: HttpLimits
-    state: ConnectionState
+    state: dict[str, Any]
     visitors: Visitors = attrs.Factory(Visitors)
     draining: bool = False
     crowded: bool = False  # all places are taken, and somebody waits for one

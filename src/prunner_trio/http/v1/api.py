@@ -14,11 +14,11 @@ from prunner_trio.errors import JobNotFound, StoreError, Unauthorized
 from prunner_trio.http.auth import Gate
 from prunner_trio.http.facts import Answer, ClientGone, Header, Request, to_json
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, read_body, send_answer
+from prunner_trio.http.line import Streamed, run_line
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.keys import Keys
-from prunner_trio.http.v1.line import Streamed, run_line
 from prunner_trio.http.v1.openapi import document
 from prunner_trio.http.v1.page import CONTENT_SECURITY_POLICY, render_page
 from prunner_trio.http.v1.problems import Refused, problem_answer

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 
 from prunner_trio.http.facts import Answer
-from prunner_trio.http.v1.line import HEARTBEAT, Line, Streamed
+from prunner_trio.http.line import HEARTBEAT, Line, Streamed
 from prunner_trio.http.v1.models import Closing, StreamStart
 from prunner_trio.http.v1.ring import Ring
 from prunner_trio.http.v1.sse import SILENCE, STREAM_HEADERS, sse

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from prunner_trio.http.facts import Answer, Header
-from prunner_trio.http.v1.line import HEARTBEAT, Line, Streamed
+from prunner_trio.http.line import HEARTBEAT, Line, Streamed
 from prunner_trio.http.v1.logs import PIECE, Log, log_headers, log_start
 from prunner_trio.http.v1.models import Closing, LogEnd, LogPiece, StreamStart
 from prunner_trio.http.v1.questions import LogQuestion

@@ -18,13 +18,13 @@ from prunner_trio.errors import (
 )
 from prunner_trio.execution.seams import Stream
 from prunner_trio.http.facts import Answer, BodyTooLarge, Header, Request
+from prunner_trio.http.line import Streamed
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.v1.encode import encode
 from prunner_trio.http.v1.events import all_events, job_events
 from prunner_trio.http.v1.follow import follow_events, follow_text
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.keys import LONGEST, Keys
-from prunner_trio.http.v1.line import Streamed
 from prunner_trio.http.v1.logs import Log, log_answer
 from prunner_trio.http.v1.models import Health, Job, JobPage, JobTasks, PipelineList, ProblemItem, ScheduleRequest
 from prunner_trio.http.v1.news import log_news

@@ -8,8 +8,8 @@ import trio
 from prunner_trio.errors import JobNotFound
 from prunner_trio.execution.seams import OutputStore, Stream
 from prunner_trio.http.facts import Answer, Header, Request
+from prunner_trio.http.line import Line, Streamed
 from prunner_trio.http.port import RunnerPort
-from prunner_trio.http.v1.line import Line, Streamed
 from prunner_trio.http.v1.models import ProblemItem
 from prunner_trio.http.v1.problems import Refused
 from prunner_trio.http.v1.questions import LogQuestion

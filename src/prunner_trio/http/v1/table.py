@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from prunner_trio.http.facts import Answer
+from prunner_trio.http.line import Streamed
 from prunner_trio.http.v1.handlers import Call, Handlers
-from prunner_trio.http.v1.line import Streamed
 from prunner_trio.http.v1.models import (
     Health,
     Job,
