@@ -31,7 +31,8 @@ class Stage:
     """One stage.
 
     Attributes:
-        limit: seconds after which it has failed; a hanging test must not hang the whole run.
+        limit: seconds after which it has failed, several times what a slow machine needs; a hanging test must not hang
+            the whole run.
         pytest: it is a run of pytest, so it gets the extra arguments, and its tests are counted.
         asked: it runs only when it is asked for, and may end with `CANNOT_RUN`.
     """
@@ -98,21 +99,21 @@ STAGES = (
         "real",
         "real processes, sockets and files, on both cores",
         python("pytest", "tests/real", "-n", "2", "--dist", "loadfile"),
-        limit=600,
+        limit=1500,
         pytest=True,
     ),
     Stage(
         "whole",
         "the installed command, as a daemon and in the foreground, on both cores",
         python("pytest", "tests/whole", "-n", "2", "--dist", "loadfile"),
-        limit=600,
+        limit=1500,
         pytest=True,
     ),
     Stage(
         "conformance",
         "the installed command as a drop-in for prunner, on both cores",
         python("pytest", "tests/conformance", "-n", "2"),
-        limit=600,
+        limit=1500,
         pytest=True,
     ),
     Stage(
