@@ -90,10 +90,10 @@ def ensure_pip() -> None:
 
 def install(extras: list[str]) -> None:
     """Install the project, editable, with these extras and those of earlier times."""
-    stamp = read_stamp()
+    stamp, project = read_stamp(), fingerprint()
     earlier = stamp.get("extras")
     wanted = sorted({*extras, *(earlier if isinstance(earlier, list) else ())})
-    if stamp.get("pyproject") == fingerprint() and wanted == earlier and (PYTHON.parent / "prunner-trio").exists():
+    if stamp.get("pyproject") == project and wanted == earlier and (PYTHON.parent / "prunner-trio").exists():
         return
     what = f"prunner-trio with {', '.join(wanted)}" if wanted else "prunner-trio"
     say(f"installing {what} (the first time takes a minute)")
@@ -102,7 +102,7 @@ def install(extras: list[str]) -> None:
     target = f".[{','.join(wanted)}]" if wanted else "."
     pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input")
     run("install the project", *pip, "install", "--quiet", "--editable", target)
-    STAMP.write_text(json.dumps({"root": str(ROOT), "pyproject": fingerprint(), "extras": wanted}) + "\n")
+    STAMP.write_text(json.dumps({"root": str(ROOT), "pyproject": project, "extras": wanted}) + "\n")
     say(f"installed in {time.monotonic() - began:.0f} s")
 
 
