@@ -41,6 +41,9 @@ FLUSH_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 3.0
 """Seconds at the end for each of the two threads to let go of its connection."""
 
+LARGEST_BATCH = 1000
+"""With so many changes a batch goes to the writer, whether somebody waits for it or not."""
+
 REMEMBERED_REFUSALS = 10_000
 """For how many new jobs the journal remembers that they were given up. Callers ask right after recording."""
 
@@ -123,13 +126,20 @@ class SqliteJournal:
         self._looked_at: Ticket = 0
         self._open = Batch(first=1)
         self._writing: Batch | None = None
+        self._waited_for = False  # somebody waits for a change of the open batch
+        self._lingering = False  # the writer will say when the open batch is to be handed over
         self._saved = trio.Event()  # the next time that everything so far is on disk
         self._refused: dict[Ticket, str] = {}
         self._closed = False
         self._reads = trio.CapacityLimiter(1)
         self._loop = trio.lowlevel.current_trio_token()
         self._stopped = trio.Event()
-        self._writer = Writer(store.path, store.connection, self._report_from_thread)
+        self._writer = Writer(
+            store.path,
+            store.connection,
+            report=partial(self._from_thread, self._take_report),
+            lingered=partial(self._from_thread, self._linger_over),
+        )
         # It is joined in `aclose`. Were it to hang in a disk that never answers, the process must still be able to end.
         self._thread = threading.Thread(target=self._run_writer, name="prunner store", daemon=True)
         self._thread.start()
@@ -150,12 +160,16 @@ class SqliteJournal:
         return not self.problem and not self.damage
 
     def record(self, change: Change) -> Ticket:
-        """Take a change into the open batch; see `Journal.record`."""
+        """Take a change into the open batch; see `Journal.record`.
+
+        It is written at once if somebody waits for it, else within `LINGER` seconds: most changes of tasks come one by
+        one, nobody waits for them, and each transaction costs as much as the start of a process.
+        """
         self._recorded += 1
         if not self._closed:
             self._open.changes.append(change)
             if self._writing is None:
-                self._hand_over()
+                self._go_on()
         return self._recorded
 
     async def committed(self, ticket: Ticket) -> None:
@@ -163,6 +177,10 @@ class SqliteJournal:
         if ticket > self._recorded:
             raise ValueError(f"there is no change {ticket} yet")
         batch = self._open if ticket >= self._open.first else self._writing
+        if batch is self._open and ticket <= self._recorded and not self._closed:
+            self._waited_for = True
+            if self._writing is None:
+                self._hand_over()
         if ticket <= self._reported or batch is None or self._closed:
             await trio.lowlevel.checkpoint()
         else:
@@ -220,6 +238,9 @@ class SqliteJournal:
         """
         lost = ""
         with trio.CancelScope(shield=True):  # bounded: every wait below has its own deadline
+            if self._open.changes and self._writing is None:
+                self._hand_over()
+            self._waited_for = True
             with trio.move_on_after(FLUSH_TIMEOUT):
                 while self._durable < self._recorded:
                     await self._saved.wait()
@@ -265,7 +286,21 @@ class SqliteJournal:
                 damage,
             )
 
+    def _go_on(self) -> None:
+        """With changes to write and nothing with the writer: hand them over, now or soon."""
+        if self._waited_for or len(self._open.changes) >= LARGEST_BATCH:
+            self._hand_over()
+        elif not self._lingering:
+            self._lingering = True
+            self._writer.linger()
+
+    def _linger_over(self) -> None:
+        self._lingering = False
+        if self._open.changes and self._writing is None and not self._closed:
+            self._hand_over()
+
     def _hand_over(self) -> None:
+        self._waited_for = self._lingering = False
         self._writing = self._open
         self._open = Batch(first=self._recorded + 1)
         self._writer.put(self._writing)
@@ -274,12 +309,11 @@ class SqliteJournal:
         try:
             self._writer.run()
         finally:
-            with suppress(trio.RunFinishedError):
-                self._loop.run_sync_soon(self._stopped.set)
+            self._from_thread(self._stopped.set)
 
-    def _report_from_thread(self, report: Report) -> None:
+    def _from_thread(self, method: Callable[..., None], *arguments: Report) -> None:
         with suppress(trio.RunFinishedError):
-            self._loop.run_sync_soon(self._take_report, report)
+            self._loop.run_sync_soon(method, *arguments)
 
     def _take_report(self, report: Report) -> None:
         if report.problem and not self.problem:
@@ -302,4 +336,4 @@ class SqliteJournal:
             self._saved.set()
             self._saved = trio.Event()
         if self._open.changes and self._writing is None and not self._closed:
-            self._hand_over()
+            self._go_on()

@@ -1,5 +1,6 @@
 """The thread that writes: takes a batch, makes it one transaction, says what came of it."""
 
+import enum
 import logging
 import queue
 import sqlite3
@@ -23,6 +24,14 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two attempts while the store cannot be written; each new batch is an attempt as well."""
+
+LINGER = 0.02
+"""Seconds for which changes that nobody waits for are collected, so that they share a transaction."""
+
+
+class _Word(enum.Enum):
+    LINGER = enum.auto()
+    STOP = enum.auto()
 
 
 @attrs.define(eq=False)
@@ -64,13 +73,27 @@ class Report:
 
 
 class Writer:
-    """Owns the writing connection. All methods but `put` and `stop` run in the writer's thread."""
+    """Owns the writing connection. All methods but `put`, `linger` and `stop` run in the writer's thread."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, report: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        *,
+        report: Callable[[Report], None],
+        lingered: Callable[[], None],
+    ) -> None:
+        """Take over the connection.
+
+        Args:
+            report: told what came of each attempt, in the writer's thread.
+            lingered: called there, `LINGER` seconds after `linger`, if no batch has come by then.
+        """
         self._path = path
         self._connection = connection
         self._report = report
-        self._inbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._lingered = lingered
+        self._inbox: queue.SimpleQueue[Batch | _Word] = queue.SimpleQueue()
         self._kept = Kept()
         self._failing = False
         self._pause = FIRST_PAUSE
@@ -85,21 +108,32 @@ class Writer:
         """Hand a batch over; from any thread."""
         self._inbox.put(batch)
 
+    def linger(self) -> None:
+        """Ask to be reminded of an open batch; from any thread."""
+        self._inbox.put(_Word.LINGER)
+
     def stop(self) -> None:
         """Make `run` return after the batches that were handed over; from any thread."""
-        self._inbox.put(None)
+        self._inbox.put(_Word.STOP)
 
     def run(self) -> None:
         """Write until told to stop, then close the store."""
+        lingering = False
         while True:
             try:
-                batch = self._inbox.get(timeout=self._pause if self._failing else None)
+                item = self._inbox.get(timeout=LINGER if lingering else self._pause if self._failing else None)
             except queue.Empty:
-                self._report(self._attempt(None))
+                if lingering:
+                    self._lingered()
+                else:
+                    self._report(self._attempt(None))
+                lingering = False
                 continue
-            if batch is None:
+            if item is _Word.STOP:
                 break
-            self._report(self._attempt(batch))
+            lingering = item is _Word.LINGER
+            if isinstance(item, Batch):
+                self._report(self._attempt(item))
         fold_log(self._connection)
         self._connection.close()
 
