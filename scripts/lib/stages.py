@@ -79,7 +79,7 @@ def python(*words: str) -> tuple[str, ...]:
 STAGES = (
     Stage("ruff", "mistakes that a linter sees", (str(BIN / "ruff"), "check", ".")),
     Stage("format", "one way to lay out code", (str(BIN / "ruff"), "format", "--check", ".")),
-    Stage("types", "mypy, strict", python("mypy", "--strict", "src", "scripts/lib")),
+    Stage("types", "mypy, strict", python("mypy", "--strict", "src", "scripts/lib", "benchmarks")),
     Stage("layering", "imports point one way", python("pytest", "tests/pure/test_layering.py"), pytest=True),
     Stage(
         "unit",

@@ -1,0 +1,28 @@
+"""All measures, in the order in which they are shown."""
+
+from benchmarks.measure import Measure
+from benchmarks.service.cancel import CANCEL
+from benchmarks.service.crash import CRASH
+from benchmarks.service.graphs import CHAIN, FAN
+from benchmarks.service.jobs import GROWTH, JOBS
+from benchmarks.service.listing import LISTING
+from benchmarks.service.logs import COPIED, LOGS
+from benchmarks.service.startup import STARTUP
+from benchmarks.service.waiting import BURST, QUEUE
+
+__all__ = ["MEASURES"]
+
+MEASURES: tuple[Measure, ...] = (
+    STARTUP,
+    CHAIN,
+    FAN,
+    JOBS,
+    QUEUE,
+    BURST,
+    LISTING,
+    LOGS,
+    COPIED,
+    CANCEL,
+    CRASH,
+    GROWTH,
+)
