@@ -8,8 +8,9 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -53,14 +54,32 @@ def with_journal(directory: Path, scenario: Callable[[SqliteJournal], Awaitable[
 
 
 @contextmanager
-def outage(journal: SqliteJournal) -> Iterator[None]:
-    """Make SQLite refuse every statement of the writer."""
-    connection = journal._writer._connection
-    connection.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+def asked(journal: SqliteJournal, authorize: Callable[..., int]) -> Iterator[None]:
+    """Let a function allow or refuse every statement of the writer's transactions.
+
+    It is set and taken off in the thread of the writer. SQLite calls it with its connection locked, and Python waits
+    for that lock without letting another thread run: who took it off from here meanwhile would wait for ever.
+    """
+    writer = journal._writer
+    commit = writer._commit
+
+    def commit_asking(*args: Any) -> Any:
+        writer._connection.set_authorizer(authorize)
+        try:
+            return commit(*args)
+        finally:
+            writer._connection.set_authorizer(None)
+
+    writer._commit = commit_asking
     try:
         yield
     finally:
-        connection.set_authorizer(None)
+        writer._commit = commit
+
+
+def outage(journal: SqliteJournal) -> AbstractContextManager[None]:
+    """Make SQLite refuse every statement of the writer."""
+    return asked(journal, lambda *_: sqlite3.SQLITE_DENY)
 
 
 async def state_of(journal: SqliteJournal, job: JobView) -> State | None:
@@ -200,12 +219,11 @@ def test_a_store_that_can_begin_but_not_write_is_not_called_well(tmp_path: Path)
                 loop.run_sync_soon(tried_again.set)
             return sqlite3.SQLITE_DENY
 
-        journal._writer._connection.set_authorizer(authorize)
-        with pytest.raises(StoreError, match="not authorized"):
-            await journal.committed(journal.record(added(new_job(1))))
-        await tried_again.wait()
-        assert not journal.ok
-        journal._writer._connection.set_authorizer(None)
+        with asked(journal, authorize):
+            with pytest.raises(StoreError, match="not authorized"):
+                await journal.committed(journal.record(added(new_job(1))))
+            await tried_again.wait()
+            assert not journal.ok
         while not journal.ok:
             await journal._saved.wait()
 
