@@ -48,6 +48,8 @@ HOMES = {
     "h11": frozenset({"http", "client"}),
     "httpcore": frozenset({"hooks"}),
     "hypercorn": frozenset({"http"}),
+    "jinja2": frozenset({"http"}),
+    "markupsafe": frozenset({"http"}),
     "prometheus_client": frozenset({"metrics"}),
     "jwt": frozenset({"http", "daemon"}),
     "quart": frozenset({"http"}),

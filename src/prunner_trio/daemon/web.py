@@ -17,6 +17,6 @@ def web_behind(*, profiling: bool) -> Callable[[Parts], ASGIApp]:
     def make(parts: Parts) -> ASGIApp:
         from prunner_trio.http.app import web_app
 
-        return web_app(parts.api, max_body=parts.max_body, profiling=profiling).asgi_app
+        return web_app(parts, profiling=profiling).asgi_app
 
     return make

@@ -1,4 +1,4 @@
-"""The web application: prunner's API in front, then API v1, and Quart for everything else."""
+"""The web application: prunner's API in front, then API v1, and Quart with the web page for everything else."""
 
 import time
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.facts import Answer, Request, error, plain
 from prunner_trio.http.fast import too_large
+from prunner_trio.http.pages.site import add_pages
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.service import Parts
 from prunner_trio.http.views import Api, profile_text
@@ -42,7 +43,7 @@ def create_app(
         closing: set when the server is about to end, so that streams come to an end in good order.
     """
     parts = Parts(runner, secret=secret, metrics=metrics, max_body=max_body, now=now, closing=closing)
-    app = web_app(parts.api, max_body=max_body, profiling=profiling)
+    app = web_app(parts, profiling=profiling)
 
     async def begin() -> None:
         parts.start()
@@ -57,14 +58,16 @@ def create_app(
     return app
 
 
-def web_app(api: Api, *, max_body: int, profiling: bool) -> QuartTrio:
+def web_app(parts: Parts, *, profiling: bool) -> QuartTrio:
     """Make the application alone, without what stands in front of it."""
+    max_body = parts.max_body
     app = QuartTrio("prunner_trio.http", static_folder=None)
     app.url_map.merge_slashes = False  # a path with two slashes is unknown, not moved
     # The server bounds each read and each write; a limit for a whole answer would cut long logs.
     app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
-    _add_long_way(app, api, max_body)
+    _add_long_way(app, parts.api, max_body)
     _add_errors(app)
+    add_pages(app, parts)
     if profiling:
         _add_profiling(app)
     return app

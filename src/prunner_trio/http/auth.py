@@ -8,6 +8,8 @@ import math
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import sha256
+from hmac import digest
 
 import attrs
 from jwt.algorithms import HMACAlgorithm
@@ -16,6 +18,7 @@ from jwt.exceptions import InvalidTokenError
 
 from prunner_trio.errors import Unauthorized
 from prunner_trio.http.facts import Request
+from prunner_trio.http.origin import is_foreign
 
 __all__ = ["Gate"]
 
@@ -53,11 +56,16 @@ class Gate:
 
     Tokens whose signature was found right are remembered (the latest 1024), so that a client that polls costs one
     signature check; their times are looked at each time.
+
+    Attributes:
+        cookie: the name of the cookie that signs in to the web page; other daemons of the same host have other ones,
+            since browsers give cookies to all ports.
     """
 
     def __init__(self, secret: str | bytes, *, now: Callable[[], float]) -> None:
         """Take the secret's bytes as the key; `now` returns wall time in seconds."""
         self._key = secret.encode() if isinstance(secret, str) else secret
+        self.cookie = f"prunner_trio_{digest(self._key, b'name of the cookie', sha256).hex()[:8]}"
         self._now = now
         self._known: OrderedDict[str, _Claims] = OrderedDict()
         self._signatures = PyJWS(algorithms=[])
@@ -69,7 +77,15 @@ class Gate:
         Raises:
             Unauthorized: no token, or not a valid one; the message is the answer's text.
         """
-        token = _bearer(request) or _cookie(request)
+        return self.user_of(_bearer(request) or self._session(request) or _cookie(request, "jwt"))
+
+    def _session(self, request: Request) -> str:
+        """Return the token of the page's cookie; pages of other origins cannot do anything with it."""
+        changes = request.method not in ("GET", "HEAD")
+        return "" if changes and is_foreign(request) else _cookie(request, self.cookie)
+
+    def user_of(self, token: str) -> str:
+        """Return the name of the user whom a token belongs to; empty if it has none. Raises `Unauthorized`."""
         if not token:
             raise Unauthorized("no token found")
         claims = self._known.get(token)
@@ -81,7 +97,21 @@ class Gate:
         self._check_times(claims)
         return claims.user
 
-    def _verify(self, token: str) -> _Claims:
+    def session_token(self, token: str, seconds: float) -> tuple[str, int]:
+        """Return another token with the same claims, and its end: after so many seconds, or with the given one.
+
+        Raises:
+            Unauthorized: the given one is not valid.
+        """
+        self.user_of(token)
+        claims = self._payload(token)
+        own = _seconds(claims, "exp")
+        ends = int(self._now() + seconds)
+        ends = ends if own is None else min(own, ends)
+        payload = json.dumps({**claims, "exp": ends}).encode()
+        return self._signatures.encode(payload, self._key, algorithm=_ALGORITHM), ends
+
+    def _payload(self, token: str) -> dict[str, object]:
         try:
             payload = self._signatures.decode(token, self._key, algorithms=[_ALGORITHM])
             claims = json.loads(payload)
@@ -89,6 +119,10 @@ class Gate:
             raise Unauthorized("token is unauthorized") from exc
         if not isinstance(claims, dict):
             raise Unauthorized("token is unauthorized")
+        return claims
+
+    def _verify(self, token: str) -> _Claims:
+        claims = self._payload(token)
         subject = claims.get("sub")
         return _Claims(
             user=_well_formed(subject) if isinstance(subject, str) else "",
@@ -118,12 +152,12 @@ def _bearer(request: Request) -> str:
     return value[7:] if value[:7].lower() == "bearer " else ""
 
 
-def _cookie(request: Request) -> str:
+def _cookie(request: Request, wanted: str) -> str:
     for name, value in request.headers:
         if name == b"cookie":
             for pair in value.decode("latin-1").split(";"):
                 key, _, text = pair.strip().partition("=")
-                if key == "jwt" and text:
+                if key == wanted and text:
                     return text.strip('"')
     return ""
 

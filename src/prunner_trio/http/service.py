@@ -22,7 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class Parts:
-    """The two APIs of one runner, before anything stands behind them."""
+    """The two APIs of one runner, before anything stands behind them, and what the pages need of them.
+
+    Attributes:
+        now: returns wall time in seconds.
+        closing: set when the server is about to end.
+    """
 
     def __init__(
         self,
@@ -35,30 +40,35 @@ class Parts:
         closing: trio.Event | None = None,
     ) -> None:
         """Make them; for the arguments see `create_app`. Nothing is read yet."""
-        gate = Gate(secret, now=now)
+        self.gate = gate = Gate(secret, now=now)
         self.max_body = max_body
-        self._runner, self._gate, self._now = runner, gate, now
-        self._closing = trio.Event() if closing is None else closing
+        self.runner, self.now = runner, now
+        self.closing = trio.Event() if closing is None else closing
         self._listing = Listing(runner)
         self.api = Api(runner, gate=gate, listing=self._listing, metrics=metrics)
         self._v1: ApiV1 | None = None
 
+    @property
+    def v1(self) -> ApiV1:
+        """API v1, once there is an application in front of something."""
+        assert self._v1 is not None
+        return self._v1
+
     def in_front_of(self, otherwise: ASGIApp) -> ASGIApp:
         """Return the application that answers what the APIs own, and passes on everything else."""
         self._v1 = ApiV1(
-            self._runner,
-            gate=self._gate,
+            self.runner,
+            gate=self.gate,
             otherwise=otherwise,
             max_body=self.max_body,
-            now=self._now,
-            closing=self._closing,
+            now=self.now,
+            closing=self.closing,
         )
-        return ShortWay(self.api, otherwise=self._v1, max_body=self.max_body, closing=self._closing)
+        return ShortWay(self.api, otherwise=self._v1, max_body=self.max_body, closing=self.closing)
 
     def start(self) -> None:
-        """Watch the runner."""
-        assert self._v1 is not None
-        self._v1.start()
+        """Watch the runner; does nothing while it is watched already."""
+        self.v1.start()
 
     async def warm_up(self) -> None:
         """Read what the runner keeps; a store that cannot be read now is read by the first request for the listing."""

@@ -15,6 +15,7 @@ from prunner_trio.http.auth import Gate
 from prunner_trio.http.facts import Answer, ClientGone, Header, Request, to_json
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, read_body, send_answer
 from prunner_trio.http.line import Streamed, run_line
+from prunner_trio.http.origin import is_foreign
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.history import History
@@ -35,11 +36,15 @@ MOST_STREAMS = 500
 """Answers that stay open, or are long, at a time: half of the connections that the server allows are for the others."""
 
 _OUTSIDE = ("/healthz", "/readyz")
-_FOREIGN = ("cross-site", "same-site")
 
 
 class ApiV1:
-    """Answers what is below ``/v1`` and the two questions for its health, and passes on everything else."""
+    """Answers what is below ``/v1`` and the two questions for its health, and passes on everything else.
+
+    Attributes:
+        ring: the latest events, while the runner is watched.
+        history: how the latest jobs ended, likewise.
+    """
 
     def __init__(
         self,
@@ -65,16 +70,16 @@ class ApiV1:
         self._streams = 0
         self._runner = runner
         self._watch: ExitStack | None = None
-        self._ring = Ring()
-        self._history = History(runner)
-        handlers = Handlers(runner, self._ring, self._history, Keys(runner, now))
+        self.ring = Ring()
+        self.history = History(runner)
+        handlers = Handlers(runner, self.ring, self.history, Keys(runner, now))
         self._routes: tuple[Route, ...] = (*routes(handlers), *own_routes(self._document, self._page))
 
     def start(self) -> None:
         """Watch the runner; does nothing while it is watched already."""
         if self._watch is None:
-            self._ring.begin()
-            self._history.forget()
+            self.ring.begin()
+            self.history.forget()
             with ExitStack() as stack:
                 stack.enter_context(self._runner.observe(self._note))
                 self._watch = stack.pop_all()
@@ -86,8 +91,8 @@ class ApiV1:
             self._watch = None
 
     def _note(self, event: Event) -> None:
-        self._ring.note(event)
-        self._history.note(event)
+        self.ring.note(event)
+        self.history.note(event)
 
     @staticmethod
     def owns(path: str) -> bool:
@@ -205,10 +210,7 @@ class ApiV1:
 
 def _check_origin(request: Request) -> None:
     """Refuse what a page of another origin makes a browser send, possibly with its user's cookie."""
-    origin, host = request.header(b"origin"), request.header(b"host")
-    site = request.header(b"sec-fetch-site")
-    foreign = site in _FOREIGN if site else bool(origin) and origin.partition("://")[2] != host
-    if foreign:
+    if is_foreign(request):
         raise Refused("cross-origin", "the request comes from a page of another origin")
 
 

@@ -1,0 +1,88 @@
+"""What all pages share: the templates, their helpers, and the headers of their answers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+import jinja2
+from markupsafe import Markup
+from quart import Response
+
+from prunner_trio._version import __version__
+from prunner_trio.http.pages import words
+from prunner_trio.http.pages.assets import read_assets
+from prunner_trio.http.pages.visit import Visit, url
+
+__all__ = ["CONTENT_SECURITY_POLICY", "Front", "guarded"]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may do: use our own files and talk to us, and nothing else. Nothing stands in a page that could run."""
+
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Front:
+    """Makes pages.
+
+    Attributes:
+        assets: the static files, by name.
+    """
+
+    def __init__(self) -> None:
+        self.assets = read_assets()
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._templates.filters.update(
+            moment=words.moment,
+            duration=words.duration_text,
+            size=words.bytes_text,
+        )
+        self._templates.globals.update(
+            version=__version__,
+            lasting=words.lasting,
+            sign_of_job=words.sign_of_job,
+            sign_of_task=words.sign_of_task,
+            sign_of_outcome=words.sign_of_outcome,
+            url=url,
+            urlencode=urlencode,
+            static=lambda name: f"static/{self.assets[name].path}",
+        )
+
+    def text(self, template: str, **values: object) -> Markup:
+        """Render a template; everything in it that is no `Markup` is escaped."""
+        return Markup(self._templates.get_template(template).render(values))
+
+    def page(self, visit: Visit, template: str, *, status: int = 200, **values: object) -> Response:
+        """Answer with a page for somebody who is signed in; its templates find the visit as `visit`."""
+        return self.bare(template, visit.root, status=status, visit=visit, **values)
+
+    def bare(self, template: str, root: str, *, status: int = 200, **values: object) -> Response:
+        """Answer with a page for anybody; see `Visit.root`."""
+        body = self.text(template, **{"visit": None, "refresh": None, "live": None, **values, "root": root})
+        return guarded(Response(str(body), status=status, content_type="text/html; charset=utf-8"))
+
+    def go(self, visit_root: str, path: str) -> Response:
+        """Answer with the way to another page: a path from the start page on."""
+        return guarded(Response("", status=303, headers={"Location": visit_root + path}))
+
+
+def guarded(response: Response, headers: Mapping[str, str] = _HEADERS) -> Response:
+    """Give an answer the headers that all pages have."""
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response
