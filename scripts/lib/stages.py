@@ -12,6 +12,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
+
+from strays import Stray, holders, kill_holders
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -20,6 +23,8 @@ TALLY = re.compile(r"^(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s")
 """pytest's last line, with or without its frame: `12 passed, 1 xfailed in 3.21s`."""
 
 STOP_SECONDS = 20.0
+DRAIN_SECONDS = 5.0
+"""How long a stage's output may stay open after its end before whoever holds it is reported."""
 BAD = ("failed", "error", "errors")
 
 CANNOT_RUN = 77
@@ -140,14 +145,42 @@ STAGES = (
 )
 
 
+class Output:
+    """What a stage says: each line is passed on as it comes, the tally of pytest is read from it."""
+
+    def __init__(self, stage: Stage, pipe: IO[str]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.last_line = ""
+        self._stage = stage
+        self._pipe = pipe
+        # Whoever still holds the pipe when all is over must not hold this program as well.
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
+        self._thread.start()
+
+    def _pass_on(self) -> None:
+        for line in self._pipe:
+            print(line, end="", flush=True)
+            self.last_line = line.strip()
+            if self._stage.pytest and (found := TALLY.match(line)):
+                self.counts = Counter({word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", found[1])})
+
+    def drain(self) -> list[Stray]:
+        """Wait for its end, which comes with that of the last who can write; return those who had to be killed."""
+        self._thread.join(DRAIN_SECONDS)
+        if not self._thread.is_alive():
+            return []
+        strays = holders(self._pipe.fileno())
+        kill_holders(self._pipe.fileno())
+        self._thread.join(DRAIN_SECONDS)
+        return strays
+
+
 def run(stage: Stage, extra: list[str]) -> Result:
     """Run a stage, passing on each line of its output; it and all its children end with it."""
     command = [*stage.command, *(extra if stage.pytest else [])]
     print(f"\n--- {stage.name}: {stage.about}", flush=True)
     print("$ " + " ".join(Path(word).name if word.startswith(str(BIN)) else word for word in command), flush=True)
     began = time.monotonic()
-    counts: Counter[str] = Counter()
-    line = ""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -159,37 +192,38 @@ def run(stage: Stage, extra: list[str]) -> Result:
         errors="replace",
         start_new_session=True,
     )
-    late = threading.Event()
-
-    def too_late() -> None:
-        late.set()
-        stop(process)
-
-    timer = threading.Timer(stage.limit, too_late)
-    timer.start()
+    assert process.stdout is not None
+    output = Output(stage, process.stdout)
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            if stage.pytest and (found := TALLY.match(line)):
-                counts = Counter({word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", found[1])})
-        status = process.wait()
+        late = not ended(process, stage.limit)
+        if late:
+            stop(process)
+        strays = output.drain()
     finally:
-        timer.cancel()
         stop(process)
-    if late.is_set():
+    if late:
         print(f"{stage.name} took longer than {stage.limit:g} s and was stopped", flush=True)
-    return Result(stage, status or int(late.is_set()), time.monotonic() - began, counts, line.strip())
+    for stray in strays:
+        print(f"{stage.name} left a process that held its output: pid {stray.pid}: {stray.command}", flush=True)
+    status = process.returncode or int(late or bool(strays))
+    return Result(stage, status, time.monotonic() - began, output.counts, output.last_line)
+
+
+def ended(process: subprocess.Popen[str], seconds: float) -> bool:
+    """Wait for the end of a process, but not longer than that; tell whether it has come."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    return process.returncode is not None
 
 
 def stop(process: subprocess.Popen[str]) -> None:
     """End a stage that still runs, giving it time to end the daemons it has started; nothing of its group stays."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
+        ended(process, STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def environment() -> dict[str, str]:
