@@ -67,6 +67,13 @@ class Client:
             status, found, data = self._exchange(method, path, text, {**self._headers, **(headers or {})})
         return Answer(status, found, data, time.perf_counter() - began)
 
+    def open(self, path: str, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
+        """Ask for something that goes on, and return the answer, still to be read; nothing else goes over it."""
+        self.close()
+        self._connection = self._connect()
+        self._connection.request("GET", path, None, {**self._headers, **(headers or {})})
+        return self._connection.getresponse()
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
@@ -77,9 +84,7 @@ class Client:
         self, method: str, path: str, body: str | None, headers: Mapping[str, str]
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
-            self._connection.connect()
-            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection = self._connect()
         try:
             self._connection.request(method, path, body, dict(headers))
             response = self._connection.getresponse()
@@ -87,3 +92,9 @@ class Client:
         except OSError:
             self.close()
             raise
+
+    def _connect(self) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection

@@ -68,11 +68,13 @@ class Outcome:
         values: by the name of the figure.
         references: what the tool did that the daemon is compared with, in the unit of the figure of that name.
         curves: by the name of the curve.
+        rounds: figures of which one run gives several values, each as good as any.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     references: dict[str, float] = field(default_factory=dict)
     curves: dict[str, Points] = field(default_factory=dict)
+    rounds: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """All measures, in the order in which they are shown."""
 
 from benchmarks.measure import Measure
+from benchmarks.parts.measures import PARTS
 from benchmarks.service.cancel import CANCEL
 from benchmarks.service.crash import CRASH
+from benchmarks.service.follow import FOLLOW
 from benchmarks.service.graphs import CHAIN, FAN
 from benchmarks.service.jobs import GROWTH, JOBS
 from benchmarks.service.listing import LISTING
 from benchmarks.service.logs import COPIED, LOGS
+from benchmarks.service.requests import REQUESTS
 from benchmarks.service.startup import STARTUP
 from benchmarks.service.waiting import BURST, QUEUE
 
@@ -19,10 +22,13 @@ MEASURES: tuple[Measure, ...] = (
     JOBS,
     QUEUE,
     BURST,
+    REQUESTS,
     LISTING,
     LOGS,
     COPIED,
+    FOLLOW,
     CANCEL,
     CRASH,
     GROWTH,
+    *PARTS,
 )

@@ -25,7 +25,7 @@ class Result:
     Attributes:
         quick: the sizes were not the real ones.
         date: when, as YYYY-MM-DD.
-        values: of each figure, one number per run.
+        values: of each figure, one number per run, or per round of each run.
         references: likewise, what the reference did.
         curves: those of the last run.
         trouble: why there is nothing, or not all: `skipped: no make`, `failed: …`; empty if all is well.
@@ -41,8 +41,8 @@ class Result:
     def with_run(self, outcome: Outcome) -> "Result":
         """Return this with one run more."""
         values = {**self.values}
-        for name, value in outcome.values.items():
-            values[name] = [*values.get(name, ()), value]
+        for name, found in [*((name, [value]) for name, value in outcome.values.items()), *outcome.rounds.items()]:
+            values[name] = [*values.get(name, ()), *found]
         references = {**self.references}
         for name, value in outcome.references.items():
             references[name] = [*references.get(name, ()), value]

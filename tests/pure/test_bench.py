@@ -8,6 +8,7 @@ import pytest
 from benchmarks.definitions import jobs, lanes, makefile
 from benchmarks.measure import Bench, Figure, Measure, Outcome, Skipped
 from benchmarks.metrics import containment, histogram
+from benchmarks.parts import timing
 from benchmarks.registry import MEASURES
 from benchmarks.results import Result, Results, UnfitFile, load, merged, save
 from benchmarks.rows import Row, number, rows, table
@@ -75,6 +76,28 @@ def test_the_means_of_containment_are_read_from_the_metrics() -> None:
     assert containment('prunner_build_info{containment="cgroup",version="1"} 1.0\n') == "cgroup"
     assert containment('prunner_build_info{version="1"} 1.0\n') == ""
     assert containment(None) == ""
+
+
+# ---------------------------------------------------------------------------------------------------------- timing
+
+
+def test_rounds_have_so_many_repetitions_that_a_clock_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def work() -> None:
+        nonlocal now
+        now += timing.ENOUGH / 100
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(timing.time, "process_time", lambda: now / 2)
+    found = timing.repeat(work)
+    assert found.wall == pytest.approx([timing.ENOUGH / 100] * timing.ROUNDS)
+    assert found.cpu == pytest.approx([timing.ENOUGH / 200] * timing.ROUNDS)
+    assert now >= timing.ROUNDS * timing.ENOUGH
+    outcome = Outcome()
+    found.into(outcome, "x", 1e3, 10)
+    assert outcome.rounds["x"] == pytest.approx([timing.ENOUGH / 1000 * 1e3] * timing.ROUNDS)
+    assert set(outcome.rounds) == {"x", "x cpu"}
 
 
 # ------------------------------------------------------------------------------------------------------------ rows
@@ -174,8 +197,8 @@ def test_another_file_is_refused_with_its_name(text: str, tmp_path: Path) -> Non
 
 def test_runs_add_up_and_curves_are_those_of_the_last() -> None:
     first = result({}).with_run(Outcome({"a": 1.0}, {"a": 4.0}, {"c": [(1.0, 1.0)]}))
-    second = first.with_run(Outcome({"a": 3.0, "b": 5.0}, {"a": 4.0}, {"c": [(1.0, 2.0)]}))
-    assert second.values == {"a": [1.0, 3.0], "b": [5.0]}
+    second = first.with_run(Outcome({"a": 3.0}, {"a": 4.0}, {"c": [(1.0, 2.0)]}, rounds={"b": [5.0, 6.0]}))
+    assert second.values == {"a": [1.0, 3.0], "b": [5.0, 6.0]}
     assert second.curves == {"c": [(1.0, 2.0)]}
     assert second.ratio("a") == 0.5
     assert second.ratio("b") is None

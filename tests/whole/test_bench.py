@@ -29,11 +29,11 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_measures_shows_keeps_and_leaves_nothing_behind(work: Path) -> None:
-    done = bench("chain", "cancel", "crash", "--save", "figures.json", cwd=work)
+    done = bench("chain", "cancel", "crash", "events", "--save", "figures.json", cwd=work)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in work.iterdir()] == ["figures.json"]
     kept = json.loads((work / "figures.json").read_text())
-    assert set(kept["measures"]) == {"chain", "cancel", "crash"}
+    assert set(kept["measures"]) == {"chain", "cancel", "crash", "events"}
     assert kept["measures"]["crash"]["values"] | {"answer": []} == {
         "jobs": [3],
         "known": [3],
@@ -46,7 +46,7 @@ def test_it_measures_shows_keeps_and_leaves_nothing_behind(work: Path) -> None:
     again = bench("chain", "--baseline", "figures.json", "--save", "figures.json", cwd=work)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "baseline" in again.stdout
-    assert set(json.loads((work / "figures.json").read_text())["measures"]) == {"chain", "cancel", "crash"}
+    assert set(json.loads((work / "figures.json").read_text())["measures"]) == {"chain", "cancel", "crash", "events"}
 
 
 def test_a_daemon_that_does_not_start_is_a_failure_and_others_skip_what_they_have_not(work: Path) -> None:
