@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy
 from prunner_trio.errors import QueueDisabled, QueueFull
-from prunner_trio.policy import Admission, Waiting, admit, next_wakeup, schedulable, startable
+from prunner_trio.policy import Admission, Waiting, admit, schedulable, startable
 
 APPEND, REPLACE, PARTITIONED = QueueStrategy
 
@@ -147,13 +147,6 @@ def test_startable_takes_the_oldest_that_are_due_and_never_more_than_there_are_s
     chosen = startable(concurrency, jobs, running, now)
     due = [job.job_id for job in jobs if job.due <= now]
     assert list(chosen) == due[: max(0, concurrency - running)]
-
-
-@given(lists, st.floats(0, 25))
-def test_the_next_wakeup_is_the_first_moment_at_which_more_is_due(jobs, now):
-    moment = next_wakeup(jobs, now)
-    later = [job.due for job in jobs if job.due > now]
-    assert moment == (min(later) if later else None)
 
 
 class WaitListMachine(RuleBasedStateMachine):

@@ -4,6 +4,7 @@ Every decision is one synchronous run of code; whatever has to wait (a commit, a
 the runner's nursery.
 """
 
+import heapq
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ from prunner_trio.model import (
     WaitPlace,
     WaitReason,
 )
-from prunner_trio.policy import Waiting, admit, next_wakeup, schedulable, startable, wait_places
+from prunner_trio.policy import Waiting, admit, schedulable, startable, wait_places
 
 __all__ = ["Runner", "StopLevel"]
 
@@ -91,6 +92,9 @@ class Runner:
         self._survivors = False
         self._at_start: list[Callable[[], Awaitable[None]]] = []
         self._changed = trio.Event()
+        self._delayed: list[tuple[float, str]] = []  # a heap: when a job becomes due, in which line
+        self._refill = False  # slots may be free in any line
+        self._rearmed = trio.Event()
         self._nursery: trio.Nursery
         self._housekeeping = Housekeeping(
             services.journal, services.output, services.now, lambda: self._definitions, self._removed, self._runs
@@ -156,8 +160,7 @@ class Runner:
         if admission.start:
             line.slots.add(job_id)
         else:
-            line.waiting[job_id] = new
-            self._notify()  # the alarm has one more job to look after
+            self._wait(line, new)
         line.unsaved.add(job_id)
         ticket = self._services.journal.record(
             JobAdded(run.view(), definition, (evicted.as_evicted(created),) if evicted is not None else ())
@@ -239,7 +242,7 @@ class Runner:
         """Give a job its place again: the one that was to replace it could not be saved."""
         if run.state.final:
             return
-        line.waiting[run.id] = place
+        self._wait(line, place)
         for other in list(line.waiting):
             if self._runs[other].view().number > run.view().number:
                 line.waiting.move_to_end(other)
@@ -313,16 +316,33 @@ class Runner:
         self._changed.set()
         self._changed = trio.Event()
 
+    def _wait(self, line: _Line, job: Waiting) -> None:
+        """Put a job at the end of a wait list, and set the alarm if it is delayed."""
+        line.waiting[job.job_id] = job
+        if job.due > trio.current_time():
+            heapq.heappush(self._delayed, (job.due, line.definition.name))
+            self._rearm()
+
+    def _rearm(self) -> None:
+        self._rearmed.set()
+        self._rearmed = trio.Event()
+
     async def _alarm(self) -> None:
-        """Wake the lines whose delayed jobs become due, and those whose slots a reload has changed."""
+        """Wake the lines whose delayed jobs become due, and those whose slots a reload has changed.
+
+        A heap, since it must not cost more per job the more of them wait.
+        """
         while True:
-            changed, now = self._changed, trio.current_time()  # before the look: what comes after it is not missed
-            for line in list(self._lines.values()):
-                self._pump(line)
-            delayed = (next_wakeup(line.waiting.values(), now) for line in self._lines.values() if line.waiting)
-            deadline = min((due for due in delayed if due is not None), default=float("inf"))
-            with trio.move_on_at(deadline):
-                await changed.wait()
+            rearmed, now = self._rearmed, trio.current_time()
+            due = dict.fromkeys(self._lines if self._refill else ())
+            self._refill = False
+            while self._delayed and self._delayed[0][0] <= now:
+                due[heapq.heappop(self._delayed)[1]] = None
+            for name in due:
+                if (line := self._lines.get(name)) is not None:
+                    self._pump(line)
+            with trio.move_on_at(self._delayed[0][0] if self._delayed else float("inf")):
+                await rearmed.wait()
 
     # ------------------------------------------------------------------------------------------------------ looking
 
@@ -518,7 +538,8 @@ class Runner:
                 self._lines[pipeline.name] = _Line(pipeline)
         for name in list(self._lines):
             self._drop_unused_line(name)
-        self._notify()  # the alarm fills the slots: the caller's scope may be canceled, which says nothing of ours
+        self._refill = True
+        self._rearm()  # the alarm fills the slots: the caller's scope may be canceled, which says nothing of ours
         self._housekeeping.definitions_changed()
 
     def request_shutdown(self, level: StopLevel) -> None:
@@ -568,7 +589,7 @@ class Runner:
         line = self._lines.setdefault(saved.job.pipeline, _Line(saved.definition))
         delay = min(saved.job.not_before - self._services.now(), saved.definition.start_delay)
         due = trio.current_time() + delay if delay > 0 else 0.0
-        line.waiting[run.id] = Waiting(run.id, due, saved.job.partition)
+        self._wait(line, Waiting(run.id, due, saved.job.partition))
 
     def go_on(self, saved: SavedJob, remains: Mapping[str, Remaining]) -> None:
         """Take up a job that an earlier daemon has begun, to go on with it where it stands; it holds its slot again."""

@@ -2,7 +2,7 @@
 
 from prunner_trio.policy.places import wait_places
 from prunner_trio.policy.retention import ORPHAN_GRACE, RetentionRule, next_look, retention_rule
-from prunner_trio.policy.wait_list import Admission, Waiting, WaitList, admit, next_wakeup, schedulable, startable
+from prunner_trio.policy.wait_list import Admission, Waiting, WaitList, admit, schedulable, startable
 
 __all__ = [
     "ORPHAN_GRACE",
@@ -12,7 +12,6 @@ __all__ = [
     "Waiting",
     "admit",
     "next_look",
-    "next_wakeup",
     "retention_rule",
     "schedulable",
     "startable",

@@ -13,7 +13,7 @@ from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy
 from prunner_trio.errors import QueueDisabled, QueueFull
 from prunner_trio.model import JobId
 
-__all__ = ["Admission", "WaitList", "Waiting", "admit", "next_wakeup", "schedulable", "startable"]
+__all__ = ["Admission", "WaitList", "Waiting", "admit", "schedulable", "startable"]
 
 
 @attrs.frozen
@@ -103,8 +103,3 @@ def startable(concurrency: int, waiting: Iterable[Waiting], running: int, now: f
             if len(chosen) == free:
                 break
     return tuple(chosen)
-
-
-def next_wakeup(waiting: Iterable[Waiting], now: float) -> float | None:
-    """Return when the next delayed job becomes due; None if nobody is delayed."""
-    return min((job.due for job in waiting if job.due > now), default=None)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import trio
 
 from prunner_trio.errors import StoreError
-from prunner_trio.execution.seams import Change, Expired, SavedJob, Ticket
+from prunner_trio.execution.seams import Change, Expired, JobAdded, SavedJob, Ticket
 from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId, JobQuery, JobView
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
@@ -168,6 +168,7 @@ class SqliteJournal:
         self._recorded += 1
         if not self._closed:
             self._open.changes.append(change)
+            self._waited_for = self._waited_for or isinstance(change, JobAdded)  # whoever schedules a job waits for it
             if self._writing is None:
                 self._go_on()
         return self._recorded
