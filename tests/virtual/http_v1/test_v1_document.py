@@ -70,7 +70,7 @@ def test_the_document_is_valid_and_describes_everything(play):
         validate(document.content)
         assert document.content["openapi"].startswith("3.1")
         names = [o["operationId"] for methods in document.content["paths"].values() for o in methods.values()]
-        assert len(names) == len(set(names)) == 16
+        assert len(names) == len(set(names)) == 18
         for name, schema in document.content["components"]["schemas"].items():
             assert schema["description"], name
             for member, held in schema["properties"].items():
@@ -98,6 +98,13 @@ def test_every_route_answers_what_the_document_says(play):
             "/v1/jobs/{id}/tasks/{task}/logs/{stream}": [
                 f"/v1/jobs/{failed}/tasks/a/logs/{rest}"
                 for rest in ("stdout", "stderr", "stdout?tail=1", "stdout?follow=1", "stdout?x=1")
+            ],
+            "/v1/jobs/{id}/tasks/{task}/logs/{stream}/lines": [
+                f"/v1/jobs/{failed}/tasks/{rest}"
+                for rest in ("a/logs/stdout/lines", "a/logs/x/lines", "b/logs/stdout/lines")
+            ],
+            "/v1/jobs/{id}/tasks/{task}/logs/{stream}/matches": [
+                f"/v1/jobs/{failed}/tasks/a/logs/stderr/matches{rest}" for rest in ("?text=a", "", "?text=a&line=x")
             ],
             "/v1/job/logs": [f"?id={failed}&task=a", f"?id={running}&task=a", "?id=x"],
             "/v1/jobs/{id}/events": [f"/v1/jobs/{failed}/events", "/v1/jobs/nope/events"],
@@ -174,7 +181,7 @@ def test_nothing_but_health_is_answered_without_a_valid_token(play, token):
                 assert got.problem == (401, "unauthorized"), (method, path)
                 assert got.headers["www-authenticate"] == "Bearer"
                 refused += 1
-        assert refused == 4 * (16 - 2 + len(unknown))
+        assert refused == 4 * (len(list(document.routes())) - 2 + len(unknown))
         assert [job.id for job in api.rig.runner.live()] == [job_id]
 
     play(scenario, *PIPELINES, acts={"a": Act(100)})

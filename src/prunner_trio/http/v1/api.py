@@ -20,6 +20,7 @@ from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.keys import Keys
+from prunner_trio.http.v1.lines import LineCounts
 from prunner_trio.http.v1.openapi import document
 from prunner_trio.http.v1.page import CONTENT_SECURITY_POLICY, render_page
 from prunner_trio.http.v1.problems import Refused, problem_answer
@@ -44,6 +45,7 @@ class ApiV1:
     Attributes:
         ring: the latest events, while the runner is watched.
         history: how the latest jobs ended, likewise.
+        counts: where the lines of the latest logs are.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class ApiV1:
         self._watch: ExitStack | None = None
         self.ring = Ring()
         self.history = History(runner)
-        handlers = Handlers(runner, self.ring, self.history, Keys(runner, now))
+        self.counts = LineCounts()
+        handlers = Handlers(runner, self.ring, self.history, Keys(runner, now), self.counts)
         self._routes: tuple[Route, ...] = (*routes(handlers), *own_routes(self._document, self._page))
 
     def start(self) -> None:

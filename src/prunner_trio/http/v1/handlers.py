@@ -25,11 +25,19 @@ from prunner_trio.http.v1.events import all_events, job_events
 from prunner_trio.http.v1.follow import follow_events, follow_text
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.keys import LONGEST, Keys
+from prunner_trio.http.v1.lines import LineCounts, find_lines
 from prunner_trio.http.v1.logs import Log, log_answer
 from prunner_trio.http.v1.models import Health, Job, JobPage, JobTasks, PipelineList, ProblemItem, ScheduleRequest
 from prunner_trio.http.v1.news import log_news
 from prunner_trio.http.v1.problems import Refused
-from prunner_trio.http.v1.questions import CancelQuestion, JobsQuestion, LogQuestion, LogsQuestion
+from prunner_trio.http.v1.questions import (
+    CancelQuestion,
+    JobsQuestion,
+    LinesQuestion,
+    LogQuestion,
+    LogsQuestion,
+    MatchesQuestion,
+)
 from prunner_trio.http.v1.ring import Ring
 from prunner_trio.http.v1.schedule_body import parse_schedule
 from prunner_trio.http.v1.sse import EVENT_STREAM
@@ -75,6 +83,7 @@ class Handlers:
     ring: Ring
     history: History
     keys: Keys
+    counts: LineCounts
 
     # --------------------------------------------------------------------------------------------------- pipelines
 
@@ -225,16 +234,29 @@ class Handlers:
             _conflict(both[0], "does not go with tail")
         if asked.follow and asked.limit is not None:
             _conflict("limit", "does not go with follow")
-        stream = next((stream for stream in Stream if stream.value == call.path["stream"]), None)
-        if stream is None:
-            raise Refused("not-found", f"a task has no {call.path['stream'][:40]!r}, but stdout and stderr")
-        job = await self._find(call)
-        found = Log(self.runner, job.id, _task(job, call.path["task"]), job.attempt, stream)
+        found = await self._log(call)
         if not asked.follow:
             return await log_answer(found, asked, call.request)
         if EVENT_STREAM in call.request.header(b"accept"):
             return await follow_events(found, self.ring, asked, call.request.header(b"last-event-id"))
         return await follow_text(found, self.ring, asked)
+
+    async def lines(self, call: Call) -> Answer:
+        """Answer with where the lines of a log are."""
+        asked: LinesQuestion = call.query
+        return _json(await self.counts.answer(await self._log(call), asked.offset))
+
+    async def matches(self, call: Call) -> Answer:
+        """Answer with which lines of a log hold a text."""
+        asked: MatchesQuestion = call.query
+        return _json(await find_lines(await self._log(call), asked.text, asked.offset, asked.line))
+
+    async def _log(self, call: Call) -> Log:
+        stream = next((stream for stream in Stream if stream.value == call.path["stream"]), None)
+        if stream is None:
+            raise Refused("not-found", f"a task has no {call.path['stream'][:40]!r}, but stdout and stderr")
+        job = await self._find(call)
+        return Log(self.runner, job.id, _task(job, call.path["task"]), job.attempt, stream)
 
     async def logs(self, call: Call) -> Answer:
         """Answer with what both logs of a task have gained."""

@@ -19,8 +19,10 @@ from prunner_trio.model import State
 __all__ = [
     "CancelQuestion",
     "JobsQuestion",
+    "LinesQuestion",
     "LogQuestion",
     "LogsQuestion",
+    "MatchesQuestion",
     "Moment",
     "NoQuestion",
     "fields_of",
@@ -91,6 +93,32 @@ class LogQuestion:
     limit: int | None = attrs.field(default=None, metadata={"minimum": 1})
     tail: int | None = attrs.field(default=None, metadata={"minimum": 0, "maximum": 1_000_000})
     follow: bool = False
+
+
+@attrs.frozen
+class LinesQuestion:
+    """From where on lines are counted.
+
+    Attributes:
+        offset: from the block on that holds this byte; an offset behind the end counts as the end.
+    """
+
+    offset: int = attrs.field(default=0, metadata={"minimum": 0})
+
+
+@attrs.frozen
+class MatchesQuestion:
+    """What is looked for in a log.
+
+    Attributes:
+        text: ASCII letters count as equal in either case.
+        offset: from there on; the beginning of a line.
+        line: the number of that line, from 0.
+    """
+
+    text: str = attrs.field(metadata={"minimum": 1, "maximum": 200})
+    offset: int = attrs.field(default=0, metadata={"minimum": 0})
+    line: int = attrs.field(default=0, metadata={"minimum": 0})
 
 
 @attrs.frozen
@@ -166,7 +194,7 @@ def _read(kind: object, metadata: Any, texts: list[str]) -> object:
     measured = len(value) if isinstance(value, str) else value
     low, high = metadata.get("minimum"), metadata.get("maximum")
     if low is not None and measured < low:
-        raise ValueError(f"must be at least {low}")
+        raise ValueError(f"must be at least {low}" + (" characters long" if isinstance(value, str) else ""))
     if high is not None and measured > high:
         raise ValueError(f"must be at most {high}" + (" characters long" if isinstance(value, str) else ""))
     return value

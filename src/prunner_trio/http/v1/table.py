@@ -12,6 +12,8 @@ from prunner_trio.http.v1.models import (
     Job,
     JobPage,
     JobTasks,
+    LogLines,
+    LogMatches,
     Logs,
     PipelineDetail,
     PipelineList,
@@ -21,8 +23,10 @@ from prunner_trio.http.v1.models import (
 from prunner_trio.http.v1.questions import (
     CancelQuestion,
     JobsQuestion,
+    LinesQuestion,
     LogQuestion,
     LogsQuestion,
+    MatchesQuestion,
     NoQuestion,
 )
 from prunner_trio.http.v1.sse import EVENT_STREAM
@@ -214,6 +218,28 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             query=LogQuestion,
             headers={**_LAST_ID, "Range": "one range of bytes; goes with no parameter"},
             problems=(*of_task, "range-not-satisfiable", "too-many-streams"),
+            tag="logs",
+        ),
+        Route(
+            "GET",
+            "/v1/jobs/{id}/tasks/{task}/logs/{stream}/lines",
+            "getLogLines",
+            "Where the lines of a log are: how many of them end in each block of bytes",
+            handlers.lines,
+            {200: Reply("the counts of the next blocks", LogLines)},
+            query=LinesQuestion,
+            problems=of_task,
+            tag="logs",
+        ),
+        Route(
+            "GET",
+            "/v1/jobs/{id}/tasks/{task}/logs/{stream}/matches",
+            "findInLog",
+            "Which lines of a log hold a text, a part of it at a time",
+            handlers.matches,
+            {200: Reply("the lines within this part", LogMatches)},
+            query=MatchesQuestion,
+            problems=of_task,
             tag="logs",
         ),
         Route(

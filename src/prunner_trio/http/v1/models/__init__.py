@@ -20,7 +20,17 @@ from prunner_trio.http.v1.models._pipelines import (
 )
 from prunner_trio.http.v1.models._refusals import Health, Problem, ProblemItem
 from prunner_trio.http.v1.models._scalars import Time, Uuid
-from prunner_trio.http.v1.models._streams import Closing, LogEnd, LogPart, LogPiece, Logs, Occurrence, StreamStart
+from prunner_trio.http.v1.models._streams import (
+    Closing,
+    LogEnd,
+    LogLines,
+    LogMatches,
+    LogPart,
+    LogPiece,
+    Logs,
+    Occurrence,
+    StreamStart,
+)
 
 __all__ = [
     "Closing",
@@ -33,6 +43,8 @@ __all__ = [
     "JobTasks",
     "Limits",
     "LogEnd",
+    "LogLines",
+    "LogMatches",
     "LogPart",
     "LogPiece",
     "Logs",

@@ -5,7 +5,17 @@ import attrs
 from prunner_trio.http.v1.models._scalars import Time, Uuid
 from prunner_trio.model import State
 
-__all__ = ["Closing", "LogEnd", "LogPart", "LogPiece", "Logs", "Occurrence", "StreamStart"]
+__all__ = [
+    "Closing",
+    "LogEnd",
+    "LogLines",
+    "LogMatches",
+    "LogPart",
+    "LogPiece",
+    "Logs",
+    "Occurrence",
+    "StreamStart",
+]
 
 
 @attrs.frozen
@@ -40,6 +50,49 @@ class Logs:
     stderr: LogPart
     since: str
     complete: bool
+
+
+@attrs.frozen
+class LogLines:
+    """Where the lines of a log are.
+
+    Attributes:
+        offset: where the first of these blocks begins, in bytes.
+        next: where the last one ends: the `offset` of the next request, if that is less than `size`.
+        size: how much there is.
+        block: the bytes of each block, but the last of the log may have less.
+        feeds: how many line feeds are in each block.
+        open: the last line of the log has no line feed.
+        complete: the task is over, so that no more comes.
+    """
+
+    offset: int
+    next: int
+    size: int
+    block: int
+    feeds: tuple[int, ...]
+    open: bool
+    complete: bool
+
+
+@attrs.frozen
+class LogMatches:
+    """Which lines of a part of a log hold a text.
+
+    Attributes:
+        offset: where this part begins, in bytes.
+        next: where it ends, behind a line feed unless a line is very long or the last: the `offset` of the next
+            request, if that is less than `size`.
+        size: how much there is.
+        line: the number of the line at `next`: the `line` of the next request.
+        lines: the numbers of the lines, counted from 0.
+    """
+
+    offset: int
+    next: int
+    size: int
+    line: int
+    lines: tuple[int, ...]
 
 
 @attrs.frozen
