@@ -3,17 +3,20 @@
 import argparse
 import datetime
 import http.client
+import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.daemon import DaemonFailed, environment
 from benchmarks.machine import facts
 from benchmarks.measure import Bench, Broken, Measure, Skipped
+from benchmarks.page import PLACE, block, pictures, replaced
 from benchmarks.registry import MEASURES
 from benchmarks.results import Result, Results, UnfitFile, load, merged, save, to_text
 from benchmarks.rows import rows, table
@@ -23,7 +26,9 @@ __all__ = ["main"]
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = ROOT / "benchmarks" / "baseline.json"
 OWN = Path(sys.executable).with_name("prunner-trio")
+PAGE = ROOT / "docs" / "performance.md"
 GROUPS = ("service", "part", "scale")
+_QUIET = 0.5
 TROUBLE = (
     Broken,
     DaemonFailed,
@@ -48,6 +53,10 @@ class Progress:
         self._show("")
         if not self._terminal:
             print(self._name, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Tell what whoever reads the figures has to know."""
+        print(f"scripts/bench: {text}", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """Tell how far it is."""
@@ -78,6 +87,8 @@ def main(words: list[str] | None = None) -> int:
     except (OSError, UnfitFile) as exc:
         print(f"scripts/bench: {exc}", file=sys.stderr)
         return 2
+    if arguments.page:
+        return _write_page(baseline)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an end like any other: the daemon ends, too
     command = tuple(shlex.split(arguments.daemon)) if arguments.daemon else (str(OWN),)
     progress = Progress()
@@ -107,12 +118,15 @@ def measure_all(
     Args:
         found: what comes of it, as it comes.
     """
+    load = round(os.getloadavg()[0], 1)  # before we make some ourselves
+    if load > _QUIET:
+        progress.warn(f"the machine is busy with something else (load {load:g}): these will be figures of both")
     for run in range(1, runs + 1):
         for measure in measures:
             if (run > 1 and measure.once) or (measure.name in found and found[measure.name].trouble):
                 continue
             progress.begin(measure.name, run, 1 if measure.once else runs)
-            result = found.get(measure.name) or Result(bench.quick, datetime.date.today().isoformat())
+            result = found.get(measure.name) or Result(bench.quick, datetime.date.today().isoformat(), load=load)
             began, trouble = time.monotonic(), ""
             try:
                 result = result.with_run(measure.run(bench))
@@ -120,10 +134,23 @@ def measure_all(
                 trouble = f"skipped: {exc}"
             except TROUBLE as exc:  # a measure that failed is a result, and the next one can still be made
                 trouble = f"failed: {type(exc).__name__}: {exc}"
-            found[measure.name] = Result(
-                result.quick, result.date, result.values, result.references, result.curves, trouble
-            )
+            found[measure.name] = replace(result, trouble=trouble)
             progress.end(trouble or ("" if sys.stderr.isatty() else f"{time.monotonic() - began:.0f} s"))
+
+
+def _write_page(results: Results | None) -> int:
+    """Bring docs/performance.md and its pictures up to date; those that are shown no more go."""
+    folder = PAGE.parent / PLACE
+    folder.mkdir(parents=True, exist_ok=True)
+    found = pictures(MEASURES, results)
+    for old in folder.glob("*.svg"):
+        if old.name not in found:
+            old.unlink()
+    for name, text in found.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), block(MEASURES, results)), encoding="utf-8")
+    print(f"{PAGE.relative_to(ROOT)}: {len(found)} pictures")
+    return 0
 
 
 def _show(measures: Sequence[Measure], results: Results, baseline: Results | None) -> None:
@@ -183,6 +210,9 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
         "--save", type=Path, metavar="FILE", help="keep the figures; those of other measures stay in it"
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
+    parser.add_argument(
+        "--page", action="store_true", help="measure nothing: show the baseline in docs/performance.md, with plots"
+    )
     arguments = parser.parse_args(words)
     arguments.measures = _chosen(arguments.names, parser)
     arguments.given_baseline = arguments.baseline is not None

@@ -58,6 +58,7 @@ class Daemon:
         self.directory = Path(tempfile.mkdtemp(prefix="prunner-bench-"))
         self.data = self.directory / ".prunner"
         self.started = 0.0
+        self._killed: set[int] = set()
         self._port = _free_port()
         self.client = Client(self._port)
         self._process: subprocess.Popen[bytes] | None = None
@@ -137,6 +138,7 @@ class Daemon:
         assert self._process is not None, "not started"
         self._process.kill()
         self._process.wait()
+        self._killed.add(self._process.pid)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the daemon itself."""
@@ -203,6 +205,8 @@ class Daemon:
 
     def _leave(self) -> None:
         self.stop()
+        if self._killed:  # one that leaves its tasks to themselves when it dies must not leave them to the machine
+            process.end_sessions(self._killed)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -2,10 +2,13 @@
 
 import os
 import re
+import signal
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "memory", "peak_memory"]
+__all__ = ["cpu_seconds", "end_sessions", "memory", "peak_memory"]
 
 _CPU_OF_ALL_THREADS = 2
 """The kind of clock, in the low bits of the numbers that Linux gives the clocks of other processes."""
@@ -25,3 +28,13 @@ def peak_memory(pid: int) -> int:
     """Return the most bytes that were ever resident."""
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
+
+
+def end_sessions(leaders: Collection[int]) -> None:
+    """Kill who is alive in the sessions of processes that are dead: tasks of daemons that were killed."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+                if session in leaders:
+                    os.kill(int(entry.name), signal.SIGKILL)

@@ -2,6 +2,11 @@
 
 from benchmarks.measure import Measure
 from benchmarks.parts.measures import PARTS
+from benchmarks.scale.kept import KEPT
+from benchmarks.scale.pipelines import PIPELINES
+from benchmarks.scale.running import RUNNING
+from benchmarks.scale.tasks import TASKS
+from benchmarks.scale.waiting import WAITING
 from benchmarks.service.cancel import CANCEL
 from benchmarks.service.crash import CRASH
 from benchmarks.service.follow import FOLLOW
@@ -31,4 +36,9 @@ MEASURES: tuple[Measure, ...] = (
     CRASH,
     GROWTH,
     *PARTS,
+    TASKS,
+    KEPT,
+    WAITING,
+    PIPELINES,
+    RUNNING,
 )

@@ -28,6 +28,7 @@ class Result:
         values: of each figure, one number per run, or per round of each run.
         references: likewise, what the reference did.
         curves: those of the last run.
+        load: how many programs wanted a processor in the minute before; None if nobody looked.
         trouble: why there is nothing, or not all: `skipped: no make`, `failed: …`; empty if all is well.
     """
 
@@ -36,6 +37,7 @@ class Result:
     values: dict[str, list[float]] = field(default_factory=dict)
     references: dict[str, list[float]] = field(default_factory=dict)
     curves: dict[str, Points] = field(default_factory=dict)
+    load: float | None = None
     trouble: str = ""
 
     def with_run(self, outcome: Outcome) -> "Result":
@@ -118,8 +120,15 @@ def _result(data: Mapping[str, Any]) -> Result:
         return {str(figure): [float(value) for value in values] for figure, values in data[name].items()}
 
     curves = {str(name): [(float(x), float(y)) for x, y in points] for name, points in data["curves"].items()}
-    texts = bool(data["quick"]), str(data["date"])
-    return Result(*texts, series("values"), series("references"), curves, str(data["trouble"]))
+    return Result(
+        bool(data["quick"]),
+        str(data["date"]),
+        series("values"),
+        series("references"),
+        curves,
+        None if data["load"] is None else float(data["load"]),
+        str(data["trouble"]),
+    )
 
 
 def _rounded(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """A task that writes as fast as it can."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -28,19 +29,30 @@ def _write(bench: Bench, settings: tuple[str, ...]) -> Outcome:
         for _ in range(size // 1_000_000):
             source.write((_LINE * (1_000_000 // len(_LINE) + 1))[:1_000_000])
         source.flush()
-        script = f"/usr/bin/env head -c {size} {source.name}"
+        os.fsync(source.fileno())  # or else the disk is busy with it while others write
+        script = f"head -c {size} '{source.name}'"
         with bench.daemon(one_task(*settings, script=script)) as daemon:
-            daemon.run()  # the source is in memory now, as it will be for the reference
+            others = [_reference(Path(source.name), size, daemon.directory)]
             cpu, before = daemon.cpu(), daemon.memory()
             seconds, job = daemon.run(poll=0.005)
             cpu, growth = daemon.cpu() - cpu, daemon.peak_memory() - before
             log = daemon.data / "logs" / job["id"] / "t00000-stdout.log"
             if log.stat().st_size != size:
                 raise Broken(f"{log.stat().st_size} of {size} bytes are in the log")
-            other = reference.head(Path(source.name), size, daemon.directory / "copy")
+            log.unlink()  # what was not written to the disk yet need not be
+            others.append(_reference(Path(source.name), size, daemon.directory))
     megabytes = size / 1e6
     values = {"s": seconds, "rate": megabytes / seconds, "cpu": cpu, "growth": growth / 1e6}
-    return Outcome(values, {} if other is None else {"s": other})
+    found = [other for other in others if other is not None]
+    return Outcome(values, {"s": sum(found) / len(found)} if found else {})
+
+
+def _reference(source: Path, size: int, folder: Path) -> float | None:
+    """Return what head takes; it is made before and after, as a disk that fills up gets slower."""
+    copy = folder / "copy"
+    seconds = reference.head(source, size, copy)
+    copy.unlink(missing_ok=True)
+    return seconds
 
 
 LOGS = Measure(

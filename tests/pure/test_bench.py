@@ -1,17 +1,23 @@
 """What the benchmark makes of what it has measured: statistics, comparisons, files, the table."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import command
 from benchmarks.definitions import jobs, lanes, makefile
-from benchmarks.measure import Bench, Figure, Measure, Outcome, Skipped
+from benchmarks.measure import Bench, Curve, Figure, Measure, Outcome, Points, Skipped
 from benchmarks.metrics import containment, histogram
+from benchmarks.page import BEGIN, END, NO_FIGURES, block, pictures, replaced
 from benchmarks.parts import timing
+from benchmarks.plot import Axis, Line, plot
 from benchmarks.registry import MEASURES
 from benchmarks.results import Result, Results, UnfitFile, load, merged, save
 from benchmarks.rows import Row, number, rows, table
+from benchmarks.scale.sizes import sizes
 from benchmarks.series import bucket_quantile, change, percentile, same, slope, spread
 from prunner_trio import load_definitions
 
@@ -221,7 +227,141 @@ def test_figures_of_another_machine_do_not_stay_beside_new_ones() -> None:
     assert merged(older, newer) == newer
 
 
+# ------------------------------------------------------------------------------------------------ plots and the page
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "ticks", "log"),
+    [
+        ([10, 10_000], 10, 10_000, (10, 100, 1000, 10_000), True),
+        ([0.03, 4], 0.01, 10, (0.01, 0.1, 1, 10), True),
+        ([1.1, 1.3], 0, 1.4, (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4), False),
+        ([0.0, 5.0], 0, 5, (0, 1, 2, 3, 4, 5), False),
+        ([0.0], 0, 1, (0, 1), False),
+        ([], 0, 1, (0, 1), False),
+    ],
+)
+def test_an_axis_goes_by_powers_if_its_values_do(
+    values: list[float], low: float, high: float, ticks: tuple[float, ...], log: bool
+) -> None:
+    axis = Axis.over(values)
+    assert (axis.low, axis.high, axis.log) == (pytest.approx(low), pytest.approx(high), log)
+    assert axis.ticks == pytest.approx(ticks)
+    assert axis.place(axis.low) == 0
+    assert axis.place(axis.high) == 1
+    assert axis.place(axis.high * 10) == 1
+    assert axis.place(0) == 0
+
+
+def points_of(picture: str) -> list[list[tuple[float, float]]]:
+    lines = ElementTree.fromstring(picture).iter(f"{SVG}polyline")
+    return [
+        [(float(x), float(y)) for x, y in (each.split(",") for each in line.attrib["points"].split())] for line in lines
+    ]
+
+
+def test_a_plot_has_a_line_for_each_series_in_the_order_of_its_sizes() -> None:
+    lines = [Line("a & b", [(10, 1.0), (100, 1.1), (1000, 1.2)]), Line("flat", [(10, 0.5), (1000, 0.5)])]
+    picture = plot(lines, "tasks <1>", "ms")
+    rising, flat = points_of(picture)
+    assert [x for x, _ in rising] == sorted(x for x, _ in rising)
+    assert rising[0][1] > rising[1][1] > rising[2][1]  # in SVG, up is less
+    assert rising[1][0] - rising[0][0] == pytest.approx(rising[2][0] - rising[1][0], abs=0.2)
+    assert flat[0][1] == flat[1][1] > rising[0][1]
+    texts = {text.text for text in ElementTree.fromstring(picture).iter(f"{SVG}text")}
+    assert {"a & b", "flat", "tasks <1>", "ms", "10", "100", "1,000"} <= texts
+
+
+def test_sizes_at_equal_steps_are_at_equal_steps_in_the_plot() -> None:
+    ((*points,),) = points_of(plot([Line("memory", [(at * 500.0, 50.0) for at in range(1, 101)])], "jobs", "MB"))
+    steps = {round(after[0] - before[0]) for before, after in pairwise(points)}
+    assert len(points) == 100
+    assert steps == {round((points[-1][0] - points[0][0]) / 99)}
+
+
+GROWN = Measure(
+    "grown",
+    "scale",
+    "some work",
+    (Figure("task", "ms", "a task", goal=2.0), Figure("share", "%", "of a processor")),
+    lambda bench: Outcome(),
+    "make, the same graph",
+    (Curve("a", "tasks", "ms", "ours"), Curve("b", "tasks", "ms", "make"), Curve("c", "tasks", "%", "of a processor")),
+)
+
+
+def test_the_page_shows_goals_figures_and_a_picture_for_each_unit() -> None:
+    curves: dict[str, Points] = {name: [(10.0, 1.0), (100.0, 2.0)] for name in ("a", "b", "c")}
+    found = result({"task": [1.0], "share": [5.0]}, {"task": [0.5]}, curves=curves, load=0.2)
+    results = Results("d 1", MACHINE, {"grown": found})
+    text = block([GROWN], results)
+    assert text.startswith(BEGIN)
+    assert text.endswith(END)
+    assert "Measured 2026-01-02 with d 1, on this machine: cores 2, python 3.11.7." in text
+    assert "load from other programs was 0.2 at most" in text
+    assert "| [grown](#grown): a task | 1 ms | 2 × make | ≤ 2 ms | yes |" in text
+    assert "Some work. Beside it: make, the same graph." in text
+    assert "| share | of a processor | 5 % |" in text
+    assert set(pictures([GROWN], results)) == {"grown-ms.svg", "grown-share.svg"}
+    for name in pictures([GROWN], results):
+        assert f"(images/performance/{name})" in text
+    assert len(points_of(pictures([GROWN], results)["grown-ms.svg"])) == 2
+
+
+def test_the_page_says_what_was_not_measured_and_that_small_sizes_are_none() -> None:
+    trouble = Result(True, "2026-01-02", trouble="skipped: too few descriptors")
+    text = block([GROWN], Results("d 1", MACHINE, {"grown": trouble}))
+    assert "Not measured, skipped: too few descriptors." in text
+    assert "no measurement" in text
+    assert "### Goals" not in text
+    assert pictures([GROWN], Results("d 1", MACHINE, {"grown": trouble})) == {}
+
+
+def test_only_what_is_between_the_markers_is_replaced() -> None:
+    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    new = block([GROWN], None)
+    assert replaced(page, new) == f"before\n{new}\nafter\n"
+    assert NO_FIGURES in new
+    for broken in ("no markers", f"{END} {BEGIN}"):
+        with pytest.raises(ValueError, match="there is no"):
+            replaced(broken, new)
+
+
+def test_writing_the_page_brings_pictures_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, folder = tmp_path / "performance.md", tmp_path / "images" / "performance"
+    folder.mkdir(parents=True)
+    (folder / "old-ms.svg").write_text("of a measure that is no more")
+    page.write_text(f"before\n{BEGIN}\n{END}\n", encoding="utf-8")
+    points = [(10.0, 1.0), (100.0, 2.0)]
+    found = result({"task": [1.0]}, curves={"task": points, "make": points})
+    save(Results("d 1", MACHINE, {"tasks": found}), tmp_path / "figures.json")
+    monkeypatch.setattr(command, "PAGE", page)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    assert command.main(["--page", "--baseline", str(tmp_path / "figures.json")]) == 0
+    assert [path.name for path in folder.iterdir()] == ["tasks-ms.svg"]
+    assert page.read_text(encoding="utf-8").startswith(f"before\n{BEGIN}\n\nMeasured 2026-01-02")
+
+
+def test_the_page_and_its_pictures_show_the_stored_figures() -> None:
+    root = Path(__file__).parents[2]
+    stored = root / "benchmarks" / "baseline.json"
+    results = load(stored) if stored.exists() else None
+    page = (root / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert replaced(page, block(MEASURES, results)) == page, "run scripts/bench --page"
+    folder = root / "docs" / "images" / "performance"
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
+    assert there == pictures(MEASURES, results), "run scripts/bench --page"
+
+
 # ------------------------------------------------------------------------------------------------------------ work
+
+
+def test_sizes_go_by_powers_of_ten_up_to_the_last_one() -> None:
+    assert sizes(1000) == [10, 100, 1000]
+    assert sizes(500, first=1) == [1, 10, 100, 500]
+    assert sizes(5) == [5]
 
 
 def test_lanes_are_chains_side_by_side() -> None:
@@ -256,4 +396,5 @@ def test_measures_and_their_figures_have_names_of_their_own() -> None:
     assert len({measure.name for measure in MEASURES}) == len(MEASURES)
     for each in MEASURES:
         assert len({figure.name for figure in each.figures}) == len(each.figures)
+        assert len({curve.name for curve in each.curves}) == len(each.curves)
         assert each.reference or not any(figure.ratio_goal for figure in each.figures)

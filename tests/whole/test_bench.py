@@ -29,24 +29,31 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_measures_shows_keeps_and_leaves_nothing_behind(work: Path) -> None:
-    done = bench("chain", "cancel", "crash", "events", "--save", "figures.json", cwd=work)
+    done = bench("chain", "cancel", "crash", "events", "running", "--save", "figures.json", cwd=work)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in work.iterdir()] == ["figures.json"]
     kept = json.loads((work / "figures.json").read_text())
-    assert set(kept["measures"]) == {"chain", "cancel", "crash", "events"}
+    assert set(kept["measures"]) == {"chain", "cancel", "crash", "events", "running"}
     assert kept["measures"]["crash"]["values"] | {"answer": []} == {
         "jobs": [3],
         "known": [3],
         "completed": [3],
         "answer": [],
     }
+    assert [size for size, _ in kept["measures"]["running"]["curves"]["start"]] == [2, 4]
     assert all(not measure["trouble"] for measure in kept["measures"].values())
     assert "× make" in done.stdout or not kept["measures"]["chain"]["references"]
 
     again = bench("chain", "--baseline", "figures.json", "--save", "figures.json", cwd=work)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "baseline" in again.stdout
-    assert set(json.loads((work / "figures.json").read_text())["measures"]) == {"chain", "cancel", "crash", "events"}
+    assert set(json.loads((work / "figures.json").read_text())["measures"]) == {
+        "chain",
+        "cancel",
+        "crash",
+        "events",
+        "running",
+    }
 
 
 def test_a_daemon_that_does_not_start_is_a_failure_and_others_skip_what_they_have_not(work: Path) -> None:
