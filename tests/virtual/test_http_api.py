@@ -269,7 +269,7 @@ def test_everything_below_pipelines_and_job_asks_for_a_token_first(play: Play) -
 
 def test_unknown_paths_outside_need_no_token(play: Play) -> None:
     async def scenario(ask: Client, runner: FakeRunner) -> None:
-        for path in ["/nope", "/pipeline", "/api/pipelines/", "//pipelines", "/debug/pprof/", "/job%2"]:
+        for path in ["/", "/nope", "/pipeline", "/jobs", "/api/pipelines/", "//pipelines", "/debug/pprof/", "/job%2"]:
             for auth in ["", None]:
                 got = await ask("GET", path, auth=auth)
                 assert (got.status, got.body) == (404, b"404 page not found\n"), path

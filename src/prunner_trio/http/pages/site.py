@@ -61,6 +61,8 @@ class _Site:
 
         async def view(**values: Any) -> Response:
             facts = _facts()
+            if not facts.header(b"accept"):  # a client of prunner, whose API has nothing here; all browsers say it
+                return _nothing_here()
             root = root_of(_raw_path())
             try:
                 user = self._parts.gate.user(facts)
@@ -126,7 +128,7 @@ class _Site:
         """Answer with a static file; that of an older version is the present one, and not to be kept."""
         asset = self._files.get(path)
         if asset is None:
-            return guarded(Response("404 page not found\n", status=404, content_type="text/plain; charset=utf-8"))
+            return _nothing_here()
         response = guarded(Response(asset.content, content_type=asset.content_type))
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
@@ -140,6 +142,10 @@ _TITLES = {
     500: "Internal error",
     503: "Not now",
 }
+
+
+def _nothing_here() -> Response:
+    return guarded(Response("404 page not found\n", status=404, content_type="text/plain; charset=utf-8"))
 
 
 def _raw_path() -> bytes:
