@@ -11,6 +11,7 @@ import pytest
 from prunner_trio.errors import Unauthorized
 from prunner_trio.http.auth import Gate
 from prunner_trio.http.facts import Request
+from prunner_trio.http.rights import EVERYTHING, Rights, Role, Visitor
 
 SECRET = "sixteen-bytes-ok"
 NOW = 1_800_000_000.25
@@ -56,7 +57,7 @@ def gate(secret: str | bytes = SECRET) -> Gate:
 
 def refusal(of: Gate, asked: Request) -> str:
     with pytest.raises(Unauthorized) as caught:
-        of.user(asked)
+        of.visitor(asked)
     return str(caught.value)
 
 
@@ -77,13 +78,13 @@ def refusal(of: Gate, asked: Request) -> str:
     ],
 )
 def test_accepted_claims_and_their_user(claims: dict[str, object], user: str) -> None:
-    assert gate().user(bearer(token(claims))) == user
+    assert gate().visitor(bearer(token(claims))).user == user
 
 
 def test_tokens_of_pyjwt_are_accepted() -> None:
     long_secret = SECRET * 2
     made = jwt.encode({"sub": "jane", "exp": int(NOW) + 60}, long_secret, algorithm="HS256")
-    assert gate(long_secret).user(bearer(made)) == "jane"
+    assert gate(long_secret).visitor(bearer(made)).user == "jane"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_tokens_of_pyjwt_are_accepted() -> None:
     ],
 )
 def test_the_bytes_of_the_secret_are_the_key_whatever_they_look_like(secret: str) -> None:
-    assert gate(secret).user(bearer(token({"sub": "x"}, secret=secret))) == "x"
-    assert gate(secret.encode()).user(bearer(token({"sub": "x"}, secret=secret))) == "x"
+    assert gate(secret).visitor(bearer(token({"sub": "x"}, secret=secret))).user == "x"
+    assert gate(secret.encode()).visitor(bearer(token({"sub": "x"}, secret=secret))).user == "x"
 
 
 HALVES = token({"sub": "alice"}).split(".")
@@ -166,25 +167,25 @@ def test_times_are_checked_without_leeway(claims: dict[str, object], text: str) 
 
 @pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER", "BeArEr"])
 def test_the_word_bearer_in_any_case(word: str) -> None:
-    assert gate().user(request(("authorization", f"{word} {token({'sub': 'x'})}"))) == "x"
+    assert gate().visitor(request(("authorization", f"{word} {token({'sub': 'x'})}"))).user == "x"
 
 
 @pytest.mark.parametrize("value", ["{t}", "Token {t}", "Basic {t}", "Bearer", "Bearer ", "Bearer:{t}", "JWT {t}", ""])
 def test_other_authorization_headers_count_as_no_token(value: str) -> None:
     assert refusal(gate(), request(("authorization", value.format(t=token())))) == "no token found"
     both = request(("authorization", value.format(t=token())), ("cookie", "jwt=" + token({"sub": "c"})))
-    assert gate().user(both) == "c"
+    assert gate().visitor(both).user == "c"
 
 
 @pytest.mark.parametrize(
     "cookie", ["jwt={t}", "a=1; jwt={t}; b=2", "jwt={t};x", 'jwt="{t}"', "jwt=; jwt={t}", "x;jwt={t}"]
 )
 def test_cookie_named_jwt(cookie: str) -> None:
-    assert gate().user(request(("cookie", cookie.format(t=token({"sub": "c"}))))) == "c"
+    assert gate().visitor(request(("cookie", cookie.format(t=token({"sub": "c"}))))).user == "c"
 
 
 def test_cookies_may_come_in_several_headers() -> None:
-    assert gate().user(request(("cookie", "a=1"), ("cookie", "jwt=" + token({"sub": "c"})))) == "c"
+    assert gate().visitor(request(("cookie", "a=1"), ("cookie", "jwt=" + token({"sub": "c"})))).user == "c"
 
 
 @pytest.mark.parametrize("cookie", ["token={t}", "JWT={t}", "jwt=", "jwt", "xjwt={t}", "", 'jwt=""'])
@@ -198,7 +199,7 @@ def test_nothing_is_no_token() -> None:
 
 def test_the_header_wins_over_the_cookie() -> None:
     good, bad = token({"sub": "x"}), token(secret="wrong-secret-wrong-secret")
-    assert gate().user(request(("authorization", f"Bearer {good}"), ("cookie", f"jwt={bad}"))) == "x"
+    assert gate().visitor(request(("authorization", f"Bearer {good}"), ("cookie", f"jwt={bad}"))).user == "x"
     both = request(("cookie", f"jwt={good}"), ("authorization", f"Bearer {bad}"))
     assert refusal(gate(), both) == "token is unauthorized"
 
@@ -207,7 +208,7 @@ def test_a_token_that_was_let_in_once_still_expires() -> None:
     clock = Clock()
     door = Gate(SECRET, now=clock)
     asked = bearer(token({"sub": "x", "exp": int(NOW) + 10}))
-    assert [door.user(asked), door.user(asked)] == ["x", "x"]
+    assert [door.visitor(asked).user, door.visitor(asked).user] == ["x", "x"]
     clock.now += 10
     assert refusal(door, asked) == "token is expired"
 
@@ -218,28 +219,37 @@ def test_a_token_that_came_too_early_is_let_in_later() -> None:
     asked = bearer(token({"nbf": int(NOW) + 10}))
     assert refusal(door, asked) == "token nbf validation failed"
     clock.now += 10
-    assert door.user(asked) == ""
+    assert door.visitor(asked).user == ""
 
 
 def test_a_known_token_costs_no_second_signature_check(monkeypatch: pytest.MonkeyPatch) -> None:
     door, asked = gate(), bearer(token({"sub": "x"}))
-    door.user(asked)
+    door.visitor(asked)
 
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("the signature was checked again")
 
     monkeypatch.setattr(hashlib, "sha256", never)
     monkeypatch.setattr(hmac, "new", never)
-    assert door.user(asked) == "x"
+    assert door.visitor(asked).user == "x"
+
+
+def test_rights_are_those_of_the_token_also_when_it_is_remembered() -> None:
+    door = gate()
+    some = bearer(token({"sub": "x", "scope": "read", "pipelines": ["a*"]}))
+    every = bearer(token({"sub": "x"}))
+    for _ in range(2):
+        assert door.visitor(some) == Visitor("x", Rights(Role.READ, ("a*",)))
+        assert door.visitor(every) == Visitor("x", EVERYTHING)
 
 
 def test_remembered_tokens_are_bounded_and_the_latest_stay() -> None:
     door = gate()
     for number in range(1100):
-        door.user(bearer(token({"sub": str(number)})))
+        door.visitor(bearer(token({"sub": str(number)})))
     assert len(door._known) == 1024
-    assert door.user(bearer(token({"sub": "0"}))) == "0"
+    assert door.visitor(bearer(token({"sub": "0"}))).user == "0"
     huge = bearer(token({"sub": "x" * 5000}))
-    assert door.user(huge) == "x" * 5000
+    assert door.visitor(huge).user == "x" * 5000
     assert len(door._known) == 1024
     assert all(len(known) <= 4096 for known in door._known)

@@ -12,11 +12,15 @@ JOB = JobView(
 FOUND = [
     JobQuery(),
     JobQuery(pipeline="build", states=(State.DONE, State.RUNNING), user="Jane"),
+    JobQuery(among=("test", "build")),
     JobQuery(since=100.0, until=100.1, before=8, after=6),
     *(JobQuery(text=text) for text in ("0A", "UIL", "jane", "P1", "größe", "50%", "BRANCH")),
 ]
 NOT_FOUND = [
     JobQuery(pipeline="buil"),
+    JobQuery(among=("test",)),
+    JobQuery(among=()),
+    JobQuery(pipeline="build", among=("test",)),
     JobQuery(states=(State.DONE,)),
     JobQuery(user="jane"),
     JobQuery(user=""),

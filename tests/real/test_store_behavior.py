@@ -261,6 +261,10 @@ def test_pages_are_newest_first_below_a_number(restart: Restart) -> None:
 QUERIES = [
     JobQuery(),
     JobQuery(pipeline="test"),
+    JobQuery(among=("build", 'p"ü')),
+    JobQuery(among=("test", "build"), before=7, limit=3),
+    JobQuery(pipeline="test", among=("build",)),
+    JobQuery(among=()),
     JobQuery(states=(State.DONE, State.RUNNING)),
     JobQuery(user="jane"),
     JobQuery(since=1003.0, until=1006.0),

@@ -267,6 +267,31 @@ def test_everything_below_pipelines_and_job_asks_for_a_token_first(play: Play) -
     play(scenario)
 
 
+def test_metrics_are_for_those_from_whom_nothing_is_hidden(play: Play) -> None:
+    async def scrape(accept: str) -> tuple[str, bytes]:
+        return "text/plain", b"figures\n"
+
+    async def scenario(ask: Client, runner: FakeRunner) -> None:
+        for claims in ({}, {"scope": "read"}, {"scope": "admin"}):
+            assert (await ask("GET", "/metrics", auth=token(**claims))).body == b"figures\n"
+        for claims in ({"scope": "admin", "pipelines": ["*"]}, {"pipelines": ["plain"]}, {"scope": "nothing"}):
+            got = await ask("GET", "/metrics", auth=token(**claims))
+            assert got.status == 403
+            assert got.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="read"'
+            assert list(got.json) == ["error"]
+
+    play(scenario, metrics=scrape)
+
+
+def test_unknown_paths_and_methods_are_told_before_the_role(play: Play) -> None:
+    async def scenario(ask: Client, runner: FakeRunner) -> None:
+        assert (await ask("GET", "/pipelines/nope", auth=token(scope=""))).status == 404
+        assert (await ask("GET", "/job/cancel?id=x", auth=token(scope=""))).status == 405
+        assert (await ask("POST", "/job/cancel?id=x", auth=token(scope="read"))).status == 403
+
+    play(scenario)
+
+
 def test_unknown_paths_outside_need_no_token(play: Play) -> None:
     async def scenario(ask: Client, runner: FakeRunner) -> None:
         for path in ["/", "/nope", "/pipeline", "/jobs", "/api/pipelines/", "//pipelines", "/debug/pprof/", "/job%2"]:

@@ -17,6 +17,7 @@ from prunner_trio.errors import StoreError
 from prunner_trio.http.facts import Request
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.rights import EVERYTHING, Rights, Role
 from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State, StopReason, StopRequest
 
 
@@ -24,8 +25,12 @@ def job_id(number: int) -> JobId:
     return JobId(f"00000000-0000-4000-8000-{number:012x}")
 
 
+def pipeline(number: int) -> str:
+    return "even" if number % 2 == 0 else "odd"
+
+
 def job(number: int, state: State, **fields: Any) -> JobView:
-    return JobView(job_id(number), number, "p", state, (), created=number, started=number, **fields)
+    return JobView(job_id(number), number, pipeline(number), state, (), created=number, started=number, **fields)
 
 
 @attrs.define(eq=False)
@@ -38,6 +43,9 @@ class Handle:
 
     def view(self) -> JobView:
         return self.now
+
+
+EVEN, NOTHING = Rights(Role.READ, ("ev*",)), Rights(Role.READ, ())
 
 
 class World:
@@ -76,14 +84,14 @@ class World:
 
     def _tell(self, kind: EventKind, view: JobView) -> None:
         for listener in self.listeners:
-            listener(Event(1, 0.0, kind, view.id, "p", "", view.state))
+            listener(Event(1, 0.0, kind, view.id, view.pipeline, "", view.state))
 
     def truth(self) -> list[JobView]:
         views = [*self.kept.values(), *(handle.now for handle in self.handles.values())]
         return sorted(views, key=lambda view: -view.number)
 
     def pipelines(self) -> Sequence[PipelineView]:
-        return [PipelineView("p", schedulable=True, running=self.running, waiting=0)]
+        return [PipelineView(name, schedulable=True, running=self.running, waiting=0) for name in ("even", "odd")]
 
     def job(self, job_id: JobId) -> Handle | None:
         return self.handles.get(job_id)
@@ -108,12 +116,12 @@ class World:
         finally:
             self.listeners.remove(listener)
 
-    async def ask(self, tag: str = "") -> tuple[int, str, list[dict[str, Any]]]:
+    async def ask(self, tag: str = "", rights: Rights = EVERYTHING) -> tuple[int, str, list[dict[str, Any]]]:
         async def no_body() -> bytes:
             return b""
 
         headers = [(b"if-none-match", tag.encode())] if tag else []
-        answer = await self.listing.answer(Request("GET", "/pipelines/jobs", b"", headers, no_body))
+        answer = await self.listing.answer(Request("GET", "/pipelines/jobs", b"", headers, no_body), rights)
         assert isinstance(answer.body, tuple)
         body = b"".join(answer.body)
         return answer.status, dict(answer.headers)[b"etag"].decode(), json.loads(body)["jobs"] if body else []
@@ -128,10 +136,33 @@ class World:
             alone = self.listing.job(view.id)
             assert alone is not None
             assert json.loads(alone) == shown
+        for rights in (EVEN, NOTHING):
+            _, tag, some = await self.ask(rights=rights)
+            assert some == [shown for shown in listed if rights.sees(shown["pipeline"])]
+            assert await self.ask(tag, rights) == (304, tag, [])
+            assert {view.id for view in truth if self.listing.job(view.id, rights)} == {each["id"] for each in some}
 
 
 def run(main: Callable[[], Any]) -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_the_tag_of_somebody_restricted_changes_with_what_is_seen_alone() -> None:
+    async def main() -> None:
+        world = World(kept=range(1, 601))
+        _, tag, jobs = await world.ask(rights=EVEN)
+        assert len(jobs) == 300
+        world.schedule(601)
+        world.change(601)
+        world.end(601)
+        world.remove(1)
+        assert await world.ask(tag, EVEN) == (304, tag, [])
+        world.schedule(602)
+        status, other, jobs = await world.ask(tag, EVEN)
+        assert (status, len(jobs)) == (200, 301)
+        assert other != tag
+
+    run(main)
 
 
 def test_many_jobs_over_many_blocks_come_newest_first() -> None:

@@ -186,6 +186,19 @@ def test_token_is_for_a_user_and_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_token_may_be_good_for_less_than_everything(tmp_path: Path) -> None:
+    flags = ("--scope", "run", "--pipelines", "web-*, docs", "--pipelines", "x?", "--jwt-secret", SECRET)
+    claims = jwt.decode(call(tmp_path, "token", *flags).stdout.strip(), SECRET, algorithms=["HS256"])
+    assert (claims["scope"], claims["pipelines"]) == ("run", ["web-*", "docs", "x?"])
+
+
+@pytest.mark.parametrize("flags", [("--scope", ""), ("--scope", "read run"), ("--pipelines", ""), ("--pipelines", ",")])
+def test_token_with_rights_that_are_empty_or_unknown_is_not_made(tmp_path: Path, flags: tuple[str, str]) -> None:
+    done = call(tmp_path, "token", *flags, "--jwt-secret", SECRET)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"flag {flags[0]}" in done.stderr
+
+
 def test_token_without_anything_is_for_ever_and_makes_the_config(tmp_path: Path) -> None:
     done = call(tmp_path, "token")
     secret = (tmp_path / ".prunner.yml").read_text().split()[1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-__all__ = ["assignment", "json_assignment", "log_limit", "positive_duration", "whole_number"]
+__all__ = ["assignment", "json_assignment", "log_limit", "positive_duration", "some_words", "whole_number"]
 
 
 def positive_duration(text: str) -> float:
@@ -26,6 +26,12 @@ def log_limit(text: str) -> int:
         return parse_log_limit(text)
     except ValueError as exc:
         raise ValueError(f"{text!r} {exc}") from None
+
+
+def some_words(text: str) -> None:
+    """Accept a list with commas that is not empty: where nothing means all, it must not come from an accident."""
+    if not any(part.strip() for part in text.split(",")):
+        raise ValueError("it is empty; leave the flag out if that is meant")
 
 
 def assignment(text: str) -> None:

@@ -1,7 +1,7 @@
 """All flags and commands of the program, from which parsing and help are made."""
 
 from prunner_trio.cli.common_flags import JSON, VARIABLES
-from prunner_trio.cli.flag_checks import log_limit, positive_duration
+from prunner_trio.cli.flag_checks import log_limit, positive_duration, some_words
 from prunner_trio.cli.flags import Command, Flag, Kind, Program
 from prunner_trio.cli.remote_table import REMOTE_COMMANDS
 
@@ -166,7 +166,8 @@ PROGRAM = Program(
         Command(
             "token",
             "make a token for the API",
-            "prunner-trio token --sub jane --expires 1h",
+            "prunner-trio token --sub jane --expires 1h\n"
+            "prunner-trio token --sub dashboard --scope read --pipelines 'web-*,docs'",
             flags=(
                 Flag("sub", "name of the user, shown in jobs", value="NAME"),
                 Flag(
@@ -174,6 +175,19 @@ PROGRAM = Program(
                     "how long it is valid; without: for ever",
                     value="DURATION",
                     check=positive_duration,
+                ),
+                Flag(
+                    "scope",
+                    "what it allows: read; run: and start and cancel jobs; admin: and all else; without: all",
+                    value="ROLE",
+                    choices=("read", "run", "admin"),
+                ),
+                Flag(
+                    "pipelines",
+                    "the only pipelines that it knows, as patterns with *, ? and [ab], separated by commas",
+                    Kind.LIST,
+                    value="PATTERNS",
+                    check=some_words,
                 ),
             ),
             shared=_SECRET,

@@ -36,7 +36,13 @@ def token(parsed: Parsed) -> int:
     if secret is None:
         return 1
     expires = parsed.values.text("expires")
-    made = make_token(secret, subject=parsed.values.text("sub"), expires=parse_duration(expires) if expires else None)
+    made = make_token(
+        secret,
+        subject=parsed.values.text("sub"),
+        expires=parse_duration(expires) if expires else None,
+        scope=parsed.values.text("scope"),
+        pipelines=parsed.values.list("pipelines"),
+    )
     print(made)
     return 0
 

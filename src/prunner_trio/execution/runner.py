@@ -403,6 +403,15 @@ class Runner:
         kept = await self._services.journal.jobs(pipeline=pipeline, before=before, limit=limit)
         return [run.view() if (run := self._runs.get(view.id)) is not None else view for view in kept]
 
+    async def names(self) -> Sequence[str]:
+        """Return the names of all pipelines that are defined or have jobs, live or kept, sorted.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        kept = await self._services.journal.pipelines()
+        return sorted({*kept, *(run.definition.name for run in self._runs.values()), *self._definitions.pipelines})
+
     async def search(self, query: JobQuery) -> Sequence[JobView]:
         """Return a page of jobs, live and kept, newest first.
 

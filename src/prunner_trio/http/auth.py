@@ -19,6 +19,7 @@ from jwt.exceptions import InvalidTokenError
 from prunner_trio.errors import Unauthorized
 from prunner_trio.http.facts import Request
 from prunner_trio.http.origin import is_foreign
+from prunner_trio.http.rights import Visitor, rights_of
 
 __all__ = ["Gate"]
 
@@ -45,7 +46,7 @@ class _AnyBytesHmac(HMACAlgorithm):
 class _Claims:
     """What counts of a token whose signature is right; times are whole seconds since the epoch."""
 
-    user: str
+    visitor: Visitor
     issued: int | None
     expires: int | None
     not_before: int | None
@@ -71,21 +72,21 @@ class Gate:
         self._signatures = PyJWS(algorithms=[])
         self._signatures.register_algorithm(_ALGORITHM, _AnyBytesHmac(HMACAlgorithm.SHA256))
 
-    def user(self, request: Request) -> str:
-        """Return the name of the user who asks; empty if the token has none.
+    def visitor(self, request: Request) -> Visitor:
+        """Return who asks, and with which rights. Whether these are enough is for the caller to see.
 
         Raises:
             Unauthorized: no token, or not a valid one; the message is the answer's text.
         """
-        return self.user_of(_bearer(request) or self._session(request) or _cookie(request, "jwt"))
+        return self.visitor_of(_bearer(request) or self._session(request) or _cookie(request, "jwt"))
 
     def _session(self, request: Request) -> str:
         """Return the token of the page's cookie; pages of other origins cannot do anything with it."""
         changes = request.method not in ("GET", "HEAD")
         return "" if changes and is_foreign(request) else _cookie(request, self.cookie)
 
-    def user_of(self, token: str) -> str:
-        """Return the name of the user whom a token belongs to; empty if it has none. Raises `Unauthorized`."""
+    def visitor_of(self, token: str) -> Visitor:
+        """Return whom a token belongs to, and the rights that it gives. Raises `Unauthorized`."""
         if not token:
             raise Unauthorized("no token found")
         claims = self._known.get(token)
@@ -95,7 +96,7 @@ class Gate:
         else:
             self._known.move_to_end(token)
         self._check_times(claims)
-        return claims.user
+        return claims.visitor
 
     def session_token(self, token: str, seconds: float) -> tuple[str, int]:
         """Return another token with the same claims, and its end: after so many seconds, or with the given one.
@@ -103,7 +104,7 @@ class Gate:
         Raises:
             Unauthorized: the given one is not valid.
         """
-        self.user_of(token)
+        self.visitor_of(token)
         claims = self._payload(token)
         own = _seconds(claims, "exp")
         ends = int(self._now() + seconds)
@@ -125,7 +126,7 @@ class Gate:
         claims = self._payload(token)
         subject = claims.get("sub")
         return _Claims(
-            user=_well_formed(subject) if isinstance(subject, str) else "",
+            visitor=Visitor(_well_formed(subject) if isinstance(subject, str) else "", rights_of(claims)),
             issued=_seconds(claims, "iat"),
             expires=_seconds(claims, "exp"),
             not_before=_seconds(claims, "nbf"),

@@ -6,8 +6,9 @@ piece of bytes that is sent as it is. A job that is over lives here only as its 
 
 import hashlib
 import secrets
+import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
 import attrs
@@ -15,6 +16,7 @@ import trio
 
 from prunner_trio.http.facts import Answer, Request, json_answer
 from prunner_trio.http.port import JobPort, RunnerPort
+from prunner_trio.http.rights import EVERYTHING, Rights
 from prunner_trio.http.wire import encode_job, encode_pipelines
 from prunner_trio.model import Event, EventKind, JobId, JobView, StopReason
 
@@ -65,6 +67,12 @@ class _Block:
             self._seal()
         return self.text or b""
 
+    def render_some(self, wanted: Callable[[int], bool]) -> bytes:
+        """Return the JSON of some jobs, a comma in front of each."""
+        text = self.render()
+        numbers = enumerate(self.numbers)
+        return b"".join(text[self._start(i) - 1 : self.ends[i]] for i, number in numbers if wanted(number))
+
     def _seal(self) -> None:
         pieces = []
         end = 0
@@ -99,6 +107,7 @@ class Listing:
         self._runner = runner
         self._blocks: dict[int, _Block] = {}
         self._numbers: dict[JobId, int] = {}
+        self._pipelines: dict[int, str] = {}
         self._watch: ExitStack | None = None
         self._loading = trio.Lock()
         self._loaded = False
@@ -128,30 +137,39 @@ class Listing:
         self._watch, self._loaded = None, False
         self._forget()
 
-    def job(self, job_id: JobId) -> bytes | None:
-        """Return the JSON of a job without a newline, or None if the listing does not (yet) have it."""
+    def job(self, job_id: JobId, rights: Rights = EVERYTHING) -> bytes | None:
+        """Return the JSON of a job without a newline; None if the listing does not (yet) have it, or it is hidden."""
         number = self._numbers.get(job_id)
-        return None if number is None else self._blocks[number // _JOBS_PER_BLOCK].get(number)
+        if number is None or not rights.sees(self._pipelines[number]):
+            return None
+        return self._blocks[number // _JOBS_PER_BLOCK].get(number)
 
-    async def answer(self, request: Request) -> Answer:
-        """Answer ``GET /pipelines/jobs``.
+    async def answer(self, request: Request, rights: Rights = EVERYTHING) -> Answer:
+        """Answer ``GET /pipelines/jobs`` with what somebody with these rights sees.
 
         The tag of the answer changes with every event, so a client that sends it back gets a short 304 when nothing
-        happened.
+        happened. Where something is hidden, the tag is made from the answer itself, and tells nothing of the rest.
 
         Raises:
             StoreError: see `start`.
         """
         await self.start()
-        head = b'{"pipelines":' + encode_pipelines(self._runner.pipelines()) + b',"jobs":['
-        # The version is taken first: should a job change while blocks are encoded, the tag is too old, never too new.
-        digest = hashlib.blake2b(head, digest_size=8).hexdigest()
-        tag = f'"{self._epoch}-{self._version}-{digest}"'
+        pipelines = [view for view in self._runner.pipelines() if rights.sees(view.name)]
+        head = b'{"pipelines":' + encode_pipelines(pipelines) + b',"jobs":['
+        chunks: tuple[bytes, ...] | None = None
+        if rights.restricted:
+            chunks = tuple(_chunks(head, await self._texts(rights)))
+            tag = f'"{_digest(*chunks)}"'
+        else:
+            # Before the blocks are encoded: should a job change meanwhile, the tag is too old, never too new.
+            tag = f'"{self._epoch}-{self._version}-{_digest(head)}"'
         caching = (b"cache-control", b"private, no-cache")
         headers = ((b"etag", tag.encode()),)
         if tag in request.header(b"if-none-match"):
             return Answer(304, headers=(caching, *headers))
-        return json_answer(tuple(_chunks(head, await self._texts())), caching=caching, headers=headers)
+        if chunks is None:
+            chunks = tuple(_chunks(head, await self._texts(rights)))
+        return json_answer(chunks, caching=caching, headers=headers)
 
     def note(self, event: Event) -> None:
         """Take over what an event changed."""
@@ -175,7 +193,7 @@ class Listing:
         if not over:
             number = self._numbers.get(job.id)
             if number is None:
-                number = self._numbers[job.id] = job.view().number
+                number = self._add(job.view())
             self._block(number).put(number, job)
             return
         view = job.view()
@@ -197,11 +215,15 @@ class Listing:
         self._version += 1
 
     def _forget(self) -> None:
-        self._blocks, self._numbers, self._removed = {}, {}, set()
+        self._blocks, self._numbers, self._pipelines, self._removed = {}, {}, {}, set()
 
     def _put_over(self, job: JobView) -> None:
-        self._numbers[job.id] = job.number
-        self._block(job.number).put(job.number, encode_job(job))
+        self._block(self._add(job)).put(job.number, encode_job(job))
+
+    def _add(self, job: JobView) -> int:
+        number = self._numbers[job.id] = job.number
+        self._pipelines[number] = sys.intern(job.pipeline)  # each row of the store brings a text of its own
+        return number
 
     def _block(self, number: int) -> _Block:
         return self._blocks.setdefault(number // _JOBS_PER_BLOCK, _Block())
@@ -212,21 +234,34 @@ class Listing:
         number = self._numbers.pop(job_id, None)
         if number is None:
             return
+        del self._pipelines[number]
         index = number // _JOBS_PER_BLOCK
         if self._blocks[index].remove(number):
             del self._blocks[index]
 
-    async def _texts(self) -> list[bytes]:
+    async def _texts(self, rights: Rights) -> list[bytes]:
         texts = []
         for index in sorted(self._blocks, reverse=True):
             block = self._blocks.get(index)
             if block is None:  # its last job was removed meanwhile
                 continue
-            ready = block.text is not None
-            texts.append(block.render())
-            if not ready:  # encoding takes a while: each block gets a turn of the loop to itself
+            quick = block.text is not None and not rights.restricted
+            text = block.render_some(self._seen(rights)) if rights.restricted else block.render()
+            if text:
+                texts.append(text)
+            if not quick:  # encoding and choosing take a while: each block gets a turn of the loop to itself
                 await trio.lowlevel.checkpoint()
         return texts
+
+    def _seen(self, rights: Rights) -> Callable[[int], bool]:
+        return lambda number: rights.sees(self._pipelines[number])
+
+
+def _digest(*texts: bytes) -> str:
+    made = hashlib.blake2b(digest_size=8)
+    for text in texts:
+        made.update(text)
+    return made.hexdigest()
 
 
 def _chunks(head: bytes, texts: list[bytes]) -> Iterator[bytes]:

@@ -109,6 +109,10 @@ class RunnerPort(Protocol):
         """Return jobs, newest first, with numbers below `before`. Raises `StoreError`."""
         ...
 
+    async def names(self) -> Sequence[str]:
+        """Return the names of all pipelines that are defined or have jobs, sorted. Raises `StoreError`."""
+        ...
+
     async def search(self, query: JobQuery) -> Sequence[JobView]:
         """Return a page of jobs, live and kept, newest first. Raises `StoreError`."""
         ...

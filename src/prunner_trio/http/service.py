@@ -13,6 +13,8 @@ from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, ShortWay
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.port import RunnerPort, Scrape
+from prunner_trio.http.rights import Visitor
+from prunner_trio.http.seen import seen_by
 from prunner_trio.http.v1 import ApiV1
 from prunner_trio.http.views import Api
 
@@ -42,11 +44,15 @@ class Parts:
         """Make them; for the arguments see `create_app`. Nothing is read yet."""
         self.gate = gate = Gate(secret, now=now)
         self.max_body = max_body
-        self.runner, self.now = runner, now
+        self._runner, self.now = runner, now
         self.closing = trio.Event() if closing is None else closing
         self._listing = Listing(runner)
         self.api = Api(runner, gate=gate, listing=self._listing, metrics=metrics)
         self._v1: ApiV1 | None = None
+
+    def seen_by(self, visitor: Visitor) -> RunnerPort:
+        """Return the runner as somebody sees it."""
+        return seen_by(self._runner, visitor.rights)
 
     @property
     def v1(self) -> ApiV1:
@@ -57,7 +63,7 @@ class Parts:
     def in_front_of(self, otherwise: ASGIApp) -> ASGIApp:
         """Return the application that answers what the APIs own, and passes on everything else."""
         self._v1 = ApiV1(
-            self.runner,
+            self._runner,
             gate=self.gate,
             otherwise=otherwise,
             max_body=self.max_body,

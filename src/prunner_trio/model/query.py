@@ -17,6 +17,7 @@ class JobQuery:
     """A question for a page of jobs; what is None or empty does not matter.
 
     Attributes:
+        among: of one of these pipelines; None: of any.
         states: one of these.
         text: part of the id, the pipeline, the user, the partition, the first error, or the variables as JSON; ASCII
             letters count as equal in either case.
@@ -28,6 +29,7 @@ class JobQuery:
     """
 
     pipeline: str | None = None
+    among: tuple[str, ...] | None = None
     states: tuple[State, ...] = ()
     user: str | None = None
     text: str = ""
@@ -41,6 +43,7 @@ class JobQuery:
         """Tell whether a job is one of those."""
         return (
             self.pipeline in (None, job.pipeline)
+            and (self.among is None or job.pipeline in self.among)
             and (not self.states or job.state in self.states)
             and self.user in (None, job.user)
             and (self.since is None or job.created >= self.since)

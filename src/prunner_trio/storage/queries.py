@@ -32,6 +32,8 @@ def conditions(query: JobQuery, without: Collection[int]) -> tuple[str, list[obj
     for condition, value in compared.items():
         if value is not None:
             add(condition, value)
+    if query.among is not None:
+        add("pipeline IN (SELECT value FROM json_each(?))", json.dumps(query.among))
     if query.states:
         add("state IN (SELECT value FROM json_each(?))", json.dumps([state.value for state in query.states]))
     if query.text:

@@ -112,7 +112,7 @@ class Boards:
     async def _once(self, board: Board, visit: Visit, given: Mapping[str, str]) -> _Shown:
         """Render for a stream, or take what another one of the same page has just rendered."""
         asked = tuple((name, value) for name, value in visit.query.items() if name != "live")
-        key = (board.name, visit.user, visit.root, asked, *given.items())
+        key = (board.name, visit.visitor, visit.root, asked, *given.items())
         async with self._rendering:
             ring = self._parts.v1.ring
             at, last, shown = self._latest.get(key, (-math.inf, -1, None))
@@ -142,10 +142,11 @@ class Boards:
         self._streams += 1
         try:
             yield SILENCE  # the head goes out with it
+            silence = trio.current_time() + HEARTBEAT
             while True:
                 changed = self._parts.v1.ring.changed(job_id)  # before the look: what comes after it is not missed
                 try:
-                    self._parts.gate.user(visit.facts)
+                    self._parts.gate.visitor(visit.facts)
                     shown = await self._once(board, visit, given)
                 except (JobNotFound, Refusal, Unauthorized):
                     yield b"event: reload\ndata: gone\n\n"
@@ -154,6 +155,7 @@ class Boards:
                     shown = None  # the page stays as it is until the store answers again
                 if shown is not None and shown.digests != have:
                     yield _message(board, shown, have)
+                    silence = trio.current_time() + HEARTBEAT
                     have = shown.digests
                 if shown is not None and board.over(shown.values):
                     yield b"event: over\ndata: over\n\n"
@@ -161,23 +163,25 @@ class Boards:
                 if self._parts.closing.is_set():
                     yield b"event: closing\ndata: the daemon is about to end\n\n"
                     return
-                if not await self._something(changed):
+                await self._something(changed, silence)
+                # What changes nothing here, or is hidden, wakes too: the silence counts from the last send.
+                if trio.current_time() >= silence:
                     yield SILENCE
+                    silence = trio.current_time() + HEARTBEAT
         finally:
             self._streams -= 1
             if not self._streams:
                 self._latest.clear()
 
-    async def _something(self, changed: trio.Event) -> bool:
-        """Wait for a change, the end, or the time to show that somebody is there; tell whether it was a change."""
-        with trio.move_on_after(HEARTBEAT):
+    async def _something(self, changed: trio.Event, silence: float) -> None:
+        """Wait for a change, the end, or `silence`, the time to show that somebody is there."""
+        with trio.move_on_at(silence):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_first, changed, nursery.cancel_scope)
                 nursery.start_soon(_first, self._parts.closing, nursery.cancel_scope)
         if changed.is_set() and not self._parts.closing.is_set():
             now = trio.current_time()
             await trio.sleep_until(TICK * (math.floor(now / TICK) + 1))
-        return changed.is_set() or self._parts.closing.is_set()
 
 
 async def _first(event: trio.Event, scope: trio.CancelScope) -> None:

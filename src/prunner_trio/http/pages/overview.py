@@ -44,7 +44,7 @@ class Overview:
         return await self._boards.answer(self._board, visit)
 
     async def _values(self, visit: Visit) -> Mapping[str, Any]:
-        runner, history = self._parts.runner, self._parts.v1.history
+        runner, history = visit.runner, self._parts.v1.history
         ends = {}
         for number, pipeline in enumerate(runner.definitions):
             ends[pipeline.name] = await history.ends(pipeline.name)

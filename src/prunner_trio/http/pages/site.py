@@ -17,6 +17,7 @@ from prunner_trio.http.pages.front import Front, guarded
 from prunner_trio.http.pages.overview import Overview
 from prunner_trio.http.pages.session import Sessions
 from prunner_trio.http.pages.visit import Refusal, Visit, root_of
+from prunner_trio.http.rights import Role
 from prunner_trio.http.service import Parts
 
 __all__ = ["add_pages"]
@@ -43,8 +44,8 @@ def add_pages(app: QuartTrio, parts: Parts) -> None:
     site.add_open("/sign-in", site.sign_in_page, "GET")
     site.add_open("/sign-in", site.sign_in, "POST")
     site.add_open("/static/<path:path>", site.static, "GET")
-    site.add("/sign-out", site.sign_out, "POST")
-    site.add("/", Overview(boards, parts).answer)
+    site.add("/sign-out", site.sign_out, "POST", need=None)
+    site.add("/", Overview(boards, parts).answer, need=Role.READ)
 
 
 class _Site:
@@ -56,8 +57,11 @@ class _Site:
 
     # ------------------------------------------------------------------------------------------------------- routes
 
-    def add(self, rule: str, page: Page, *methods: str) -> None:
-        """Let a page answer those who are signed in; `methods` are GET if none is given."""
+    def add(self, rule: str, page: Page, *methods: str, need: Role | None) -> None:
+        """Let a page answer those who are signed in and have the role `need`; None: all of them.
+
+        `methods` are GET if none is given.
+        """
 
         async def view(**values: Any) -> Response:
             facts = _facts()
@@ -65,11 +69,14 @@ class _Site:
                 return _nothing_here()
             root = root_of(_raw_path())
             try:
-                user = self._parts.gate.user(facts)
+                visitor = self._parts.gate.visitor(facts)
             except Unauthorized:
                 return self._send_to_sign_in(facts, root)
-            visit = Visit(facts, user, root, _here(facts), dict(request.args.items()), _form)
+            runner = self._parts.seen_by(visitor)
+            visit = Visit(facts, visitor, runner, root, _here(facts), dict(request.args.items()), _form)
             try:
+                if need is not None and not visitor.rights.allows(need):
+                    raise Refusal(403, f"Your token does not allow this: {visitor.rights.refusal(need)}.")
                 if facts.method not in ("GET", "HEAD") and is_foreign(facts):
                     raise Refusal(403, "The request comes from a page of another origin.")
                 self._parts.start()

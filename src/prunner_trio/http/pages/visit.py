@@ -7,6 +7,8 @@ from urllib.parse import quote
 import attrs
 
 from prunner_trio.http.facts import Request
+from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.rights import Visitor
 
 __all__ = ["Refusal", "Visit", "local_path", "root_of", "url"]
 
@@ -34,7 +36,8 @@ class Visit:
 
     Attributes:
         facts: the request.
-        user: the name in the token; empty if it has none.
+        visitor: who asks, with which rights.
+        runner: as the visitor sees it; a page looks at no other.
         root: leads from this page to the start page: every link begins with it, so a proxy may put the daemon below
             any path.
         here: leads from the start page to this one.
@@ -43,11 +46,17 @@ class Visit:
     """
 
     facts: Request
-    user: str
+    visitor: Visitor
+    runner: RunnerPort
     root: str
     here: str
     query: Mapping[str, str]
     form: Callable[[], Awaitable[Mapping[str, str]]]
+
+    @property
+    def user(self) -> str:
+        """The name in the token; empty if it has none."""
+        return self.visitor.user
 
 
 def root_of(raw_path: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
@@ -17,6 +18,8 @@ from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, read_body, s
 from prunner_trio.http.line import Streamed, run_line
 from prunner_trio.http.origin import is_foreign
 from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.rights import EVERYTHING, Rights, Visitor, challenge
+from prunner_trio.http.seen import seen_by
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.keys import Keys
@@ -26,7 +29,7 @@ from prunner_trio.http.v1.page import CONTENT_SECURITY_POLICY, render_page
 from prunner_trio.http.v1.problems import Refused, problem_answer
 from prunner_trio.http.v1.questions import parse_query
 from prunner_trio.http.v1.ring import Ring
-from prunner_trio.http.v1.table import Route, own_routes, routes
+from prunner_trio.http.v1.table import Handler, Route, own_routes, routes
 from prunner_trio.model import Event
 
 __all__ = ["MOST_STREAMS", "ApiV1"]
@@ -36,6 +39,7 @@ log = logging.getLogger(__name__)
 MOST_STREAMS = 500
 """Answers that stay open, or are long, at a time: half of the connections that the server allows are for the others."""
 
+_REMEMBERED_RIGHTS = 64
 _OUTSIDE = ("/healthz", "/readyz")
 
 
@@ -70,13 +74,14 @@ class ApiV1:
         self._max_body = max_body
         self._closing = closing
         self._streams = 0
+        self._restricted: OrderedDict[Rights, dict[str, Handler]] = OrderedDict()
         self._runner = runner
         self._watch: ExitStack | None = None
         self.ring = Ring()
         self.history = History(runner)
         self.counts = LineCounts()
-        handlers = Handlers(runner, self.ring, self.history, Keys(runner, now), self.counts)
-        self._routes: tuple[Route, ...] = (*routes(handlers), *own_routes(self._document, self._page))
+        self._handlers = Handlers(runner, self.ring, self.history, Keys(runner, now), self.counts)
+        self._routes: tuple[Route, ...] = self._routes_for(EVERYTHING)
 
     def start(self) -> None:
         """Watch the runner; does nothing while it is watched already."""
@@ -157,22 +162,43 @@ class ApiV1:
     async def _handle(self, request: Request, raw_path: bytes) -> Answer | Streamed:
         method = "GET" if request.method == "HEAD" else request.method
         found = {route.method: (route, values) for route, values in self._match(raw_path)}
-        user = "" if any(route.open for route, _ in found.values()) else self._user(request)
+        is_open = any(route.need is None for route, _ in found.values())
+        visitor = Visitor() if is_open else self._visitor(request)
         if not found:
             raise Refused("not-found", f"no route leads to {request.path[:200]!r}")
         if method not in found:
             allowed = ", ".join(sorted({*found, *(("HEAD",) if "GET" in found else ())}))
             raise Refused("method-not-allowed", f"allowed: {allowed}", headers=((b"allow", allowed.encode()),))
+        route, values = found[method]
+        if route.need is not None and not visitor.rights.allows(route.need):
+            text = visitor.rights.refusal(route.need)
+            raise Refused("insufficient-scope", text, headers=(challenge(route.need),))
         if method != "GET":
             _check_origin(request)
         self.start()
-        route, values = found[method]
-        answer = await route.handler(Call(request, user, values, parse_query(route.query, request.query)))
+        call = Call(request, visitor, values, parse_query(route.query, request.query))
+        answer = await self._handler(route, visitor.rights)(call)
         return _tagged(answer, request) if isinstance(answer, Answer) and method == "GET" else answer
 
-    def _user(self, request: Request) -> str:
+    def _handler(self, route: Route, rights: Rights) -> Handler:
+        """Return what answers a route for somebody with these rights: it has no way to what is hidden."""
+        if not rights.restricted:
+            return route.handler
+        known = self._restricted.get(rights)
+        if known is None:
+            known = {each.name: each.handler for each in self._routes_for(rights)}
+            self._restricted[rights] = known
+            if len(self._restricted) > _REMEMBERED_RIGHTS:
+                self._restricted.popitem(last=False)
+        return known[route.name]
+
+    def _routes_for(self, rights: Rights) -> tuple[Route, ...]:
+        handlers = attrs.evolve(self._handlers, runner=seen_by(self._runner, rights))
+        return (*routes(handlers), *own_routes(self._document, self._page))
+
+    def _visitor(self, request: Request) -> Visitor:
         try:
-            return self._gate.user(request)
+            return self._gate.visitor(request)
         except Unauthorized as exc:
             raise Refused("unauthorized", str(exc), headers=((b"www-authenticate", b"Bearer"),)) from exc
 

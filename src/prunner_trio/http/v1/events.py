@@ -6,6 +6,7 @@ import trio
 
 from prunner_trio.http.facts import Answer
 from prunner_trio.http.line import HEARTBEAT, Line, Streamed
+from prunner_trio.http.rights import EVERYTHING, Rights
 from prunner_trio.http.v1.models import Closing, StreamStart
 from prunner_trio.http.v1.ring import Ring
 from prunner_trio.http.v1.sse import SILENCE, STREAM_HEADERS, sse
@@ -20,9 +21,9 @@ _OVER = "/end"
 """At the end of the id of the last event of a stream that need not be asked for again."""
 
 
-def all_events(ring: Ring, last_id: str) -> Streamed:
-    """Answer with the events of all jobs, after the one with that id or, without one, from now on."""
-    return Streamed(EventStream(ring, last_id).write, STREAM_HEADERS)
+def all_events(ring: Ring, last_id: str, rights: Rights = EVERYTHING) -> Streamed:
+    """Answer with the events of all jobs that are seen, after the one with that id or, without one, from now on."""
+    return Streamed(EventStream(ring, last_id, rights=rights).write, STREAM_HEADERS)
 
 
 def job_events(ring: Ring, last_id: str, job_id: JobId, over: Callable[[], bool]) -> Streamed | Answer:
@@ -40,12 +41,21 @@ class EventStream:
     """One listener."""
 
     def __init__(
-        self, ring: Ring, last_id: str, job_id: JobId | None = None, over: Callable[[], bool] = lambda: False
+        self,
+        ring: Ring,
+        last_id: str,
+        job_id: JobId | None = None,
+        over: Callable[[], bool] = lambda: False,
+        rights: Rights = EVERYTHING,
     ) -> None:
-        """Stand behind the event `last_id`; `job_id`: hear only of this one, until it is `over`."""
+        """Stand behind the event `last_id`; `job_id`: hear only of this one, until it is `over`.
+
+        Nothing is heard of what is hidden to those with these `rights`.
+        """
         self._ring = ring
         self._job_id = job_id
         self._over = over
+        self._rights = rights
         place = ring.place(last_id) if last_id else None
         self._lost = bool(last_id) and place is None
         self._seq = ring.last if place is None else place
@@ -55,11 +65,12 @@ class EventStream:
         """Write events until the job is over, or the line closes."""
         if self._lost or self._new:
             await line.send(self._start("reset" if self._lost else "ready"))
+        silence = trio.current_time() + HEARTBEAT
         while True:
             changed = self._ring.changed(self._job_id)  # before the look: what comes after it is not missed
             over = self._over()  # likewise: if it is, all its events are there
-            last, text = self._ring.last, self._ring.after(self._seq, self._job_id)
-            self._seq = last
+            last, text = self._ring.last, self._ring.after(self._seq, self._job_id, self._rights)
+            moved, self._seq = last != self._seq, last
             if text is None:
                 text = self._start("reset")
             if text:
@@ -73,14 +84,18 @@ class EventStream:
                 await line.send(sse("closing", self._ring.id_of(self._seq), Closing("the daemon is about to end")))
                 return
             if text:
+                silence = trio.current_time() + HEARTBEAT
+            if text or moved:
                 with line.rest(_PACE):
                     await trio.sleep_forever()
             woken = False
-            with line.rest(HEARTBEAT):
+            # What is hidden wakes, too, and must not be noticed: the silence counts from the last send.
+            with line.rest(max(0.0, silence - trio.current_time())):
                 await changed.wait()
                 woken = True
             if not woken and not line.closing:
                 await line.send(SILENCE)
+                silence = trio.current_time() + HEARTBEAT
 
     def _start(self, name: str) -> bytes:
         return sse(name, self._ring.id_of(self._seq), StreamStart(self._seq))

@@ -20,6 +20,7 @@ from prunner_trio.execution.seams import Stream
 from prunner_trio.http.facts import Answer, BodyTooLarge, Header, Request
 from prunner_trio.http.line import Streamed
 from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.rights import Visitor
 from prunner_trio.http.v1.encode import encode
 from prunner_trio.http.v1.events import all_events, job_events
 from prunner_trio.http.v1.follow import follow_events, follow_text
@@ -64,20 +65,29 @@ class Call:
     """A request whose route is known.
 
     Attributes:
-        user: who asks; empty if the token has no name, or the route wants none.
+        visitor: who asks; of a route without a token, nobody.
         path: the parameters within the path, decoded.
         query: of the route's type, checked.
     """
 
     request: Request
-    user: str
+    visitor: Visitor
     path: Mapping[str, str]
     query: Any
+
+    @property
+    def user(self) -> str:
+        """The name of who asks; empty if the token has none, or the route wants none."""
+        return self.visitor.user
 
 
 @attrs.frozen
 class Handlers:
-    """One method per route."""
+    """One method per route.
+
+    Attributes:
+        runner: as those see it who are answered; the others are of the whole runner.
+    """
 
     runner: RunnerPort
     ring: Ring
@@ -165,8 +175,8 @@ class Handlers:
         if key is None:
             job = self._submit(asked, call.user, None)
         else:
-            async with self.keys.claim(call.user, key):
-                known = await self.keys.look_up(call.user, key, asked)
+            async with self.keys.claim(call.visitor, key):
+                known = await self.keys.look_up(call.visitor, key, asked)
                 if isinstance(known, JobView):
                     return await self._accepted(known.id, (b"idempotency-replayed", b"true"))
                 job = self._submit(asked, call.user, known)
@@ -270,7 +280,7 @@ class Handlers:
 
     async def events(self, call: Call) -> Streamed:
         """Answer with the events of all jobs."""
-        return all_events(self.ring, call.request.header(b"last-event-id"))
+        return all_events(self.ring, call.request.header(b"last-event-id"), call.visitor.rights)
 
     async def job_events(self, call: Call) -> Answer | Streamed:
         """Answer with the events of one job."""

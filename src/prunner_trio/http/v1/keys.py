@@ -1,6 +1,6 @@
 """Idempotency keys: the same request, sent twice, makes one job.
 
-The id of a job that comes with a key is made from the key and the user, so the store itself remembers which keys were
+The id of a job that comes with a key is made from the key and the owner, so the store itself remembers which keys were
 used, for as long as it keeps the job, over restarts and crashes, and without a table of its own.
 """
 
@@ -15,6 +15,7 @@ import trio
 
 from prunner_trio.errors import JobNotFound
 from prunner_trio.http.port import RunnerPort
+from prunner_trio.http.rights import Visitor
 from prunner_trio.http.v1.models import ScheduleRequest
 from prunner_trio.http.v1.problems import Refused
 from prunner_trio.model import JobId, JobView
@@ -41,22 +42,23 @@ class Keys:
 
     runner: RunnerPort
     now: Callable[[], float]
-    _busy: dict[tuple[str, str], trio.Lock] = attrs.field(factory=dict, init=False)
+    _busy: dict[str, trio.Lock] = attrs.field(factory=dict, init=False)
     _given: OrderedDict[JobId, None] = attrs.field(factory=OrderedDict, init=False)
 
     @asynccontextmanager
-    async def claim(self, user: str, key: str) -> AsyncIterator[None]:
-        """Let nobody else look at a key of a user as long as the block lasts; others wait."""
-        lock = self._busy.setdefault((user, key), trio.Lock())
+    async def claim(self, visitor: Visitor, key: str) -> AsyncIterator[None]:
+        """Let nobody else look at a key of a visitor as long as the block lasts; others wait."""
+        name = _name(visitor, key, 0)
+        lock = self._busy.setdefault(name, trio.Lock())
         try:
             async with lock:
                 yield
         finally:
             statistics = lock.statistics()
             if not statistics.locked and not statistics.tasks_waiting:
-                self._busy.pop((user, key), None)
+                self._busy.pop(name, None)
 
-    async def look_up(self, user: str, key: str, asked: ScheduleRequest) -> JobView | JobId:
+    async def look_up(self, visitor: Visitor, key: str, asked: ScheduleRequest) -> JobView | JobId:
         """Return the job that the key stands for or, if there is none, the id for a new one.
 
         Raises:
@@ -65,7 +67,7 @@ class Keys:
         """
         number = 0
         while True:
-            job_id = JobId(str(uuid.uuid5(_NAMESPACE, json.dumps([user, key, number]))))
+            job_id = JobId(str(uuid.uuid5(_NAMESPACE, _name(visitor, key, number))))
             job = await self._find(job_id)
             if job is not None and job.created > self.now() - LIFETIME:
                 if _request_of(job) != _text(asked):
@@ -87,6 +89,15 @@ class Keys:
             return await self.runner.find(job_id)
         except JobNotFound:
             return None
+
+
+def _name(visitor: Visitor, key: str, number: int) -> str:
+    """Return what the number-th job of a key is named after: it is of one user, with one view of the pipelines.
+
+    Else a key could lead to a job that is hidden from whoever uses it again.
+    """
+    patterns = visitor.rights.patterns
+    return json.dumps([visitor.user, key, number, *(() if patterns is None else (patterns,))])
 
 
 def _request_of(job: JobView) -> str:

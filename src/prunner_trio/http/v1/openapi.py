@@ -23,6 +23,12 @@ _IN_PATH = re.compile(r"\{(\w+)\}")
 _ABOUT = """Pipelines, jobs, logs and events of a prunner-trio daemon. Unknown query parameters are refused, and a \
 refusal names all that is wrong with a request. GET answers have an `ETag`; sent back in `If-None-Match`, it saves the \
 body when nothing has changed."""
+_ROLES = """The token's `scope` must have the role that an operation names, or a higher one; a token without `scope` \
+may do everything. For a token with `pipelines`, no others exist."""
+_WAYS: dict[str, dict[str, Any]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _ROLES},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "jwt", "description": _ROLES},
+}
 _STREAM_DATA = (Occurrence, StreamStart, Closing, LogPiece, LogEnd)
 _IN_EVERY_PATH = {
     "id": "of the job",
@@ -44,14 +50,10 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "prunner-trio", "version": __version__, "description": _ABOUT, "license": {"name": "MIT"}},
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}, {"cookie": []}],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "jwt"},
-            },
+            "securitySchemes": _WAYS,
         },
     }
 
@@ -92,13 +94,13 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             str(status), {"description": "; ".join(titles), "content": {PROBLEM_TYPE: {"schema": schema}}}
         )
     found["responses"] = dict(sorted(found["responses"].items()))
-    if route.open:
-        found["security"] = []
+    found["security"] = [] if route.need is None else [{way: [route.need.word]} for way in _WAYS]
     return found
 
 
 def _problems(route: Route) -> dict[int, list[str]]:
-    names = ["invalid-query", *(() if route.open else ("unauthorized",)), *route.problems, "internal-error"]
+    of_token = () if route.need is None else ("unauthorized", "insufficient-scope")
+    names = ["invalid-query", *of_token, *route.problems, "internal-error"]
     if route.method != "GET":
         names.append("cross-origin")
     found: dict[int, list[str]] = {}

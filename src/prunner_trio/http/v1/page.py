@@ -60,8 +60,9 @@ def render_page(document: dict[str, Any]) -> bytes:
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     parts = [f'<h3 id="{escape(operation["operationId"])}"><b>{method.upper()}</b> <code>{escape(path)}</code></h3>']
-    token = "" if operation.get("security") is None else " Answered without a token."
-    parts.append(f"<p>{_prose(operation['summary'])}.{token}</p>")
+    roles = [role for way in operation["security"] for words in way.values() for role in words]
+    token = f" Role: `{roles[0]}`." if roles else " Answered without a token."
+    parts.append(f"<p>{_prose(operation['summary'])}.{_prose(token)}</p>")
     if parameters := operation.get("parameters"):
         rows = ((each["name"], each["in"], _kind(each["schema"]), each["description"]) for each in parameters)
         parts.append(_table(("parameter", "in", "type", "meaning"), rows))

@@ -26,6 +26,7 @@ KINDS = {
     "invalid-query": Kind(400, "The query parameters cannot be used"),
     "invalid-body": Kind(400, "The body is not JSON"),
     "unauthorized": Kind(401, "No valid token"),
+    "insufficient-scope": Kind(403, "The token does not allow this"),
     "cross-origin": Kind(403, "A page of another origin may not do this"),
     "not-found": Kind(404, "Nothing is here"),
     "pipeline-not-found": Kind(404, "There is no such pipeline"),

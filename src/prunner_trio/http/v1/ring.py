@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from prunner_trio.http.rights import EVERYTHING, Rights
 from prunner_trio.http.v1.encode import time_text
 from prunner_trio.http.v1.models import Occurrence, Uuid
 from prunner_trio.http.v1.sse import sse
@@ -77,14 +78,21 @@ class Ring:
         seq = int(number)
         return seq if self._holds(seq) and seq <= self.last else None
 
-    def after(self, seq: int, job_id: JobId | None = None) -> bytes | None:
-        """Return all events after a number, or those of a job, as server-sent events; None if some are gone."""
+    def after(self, seq: int, job_id: JobId | None = None, rights: Rights = EVERYTHING) -> bytes | None:
+        """Return all events after a number that are seen with these rights, or those of a job, as server-sent events.
+
+        None if some are gone.
+        """
         if not self._holds(seq):
             return None
         seq = max(seq, self._first - 1)
-        if job_id is not None:
+        if job_id is not None or rights.restricted:
             events = (self._events[number % KEPT] for number in range(seq + 1, self.last + 1))
-            wanted = (event.seq for event in events if event is not None and event.job_id == job_id)
+            wanted = (
+                event.seq
+                for event in events
+                if event is not None and job_id in (None, event.job_id) and rights.sees(event.pipeline)
+            )
             return b"".join(map(self._text, wanted))
         if self._joined[:2] != (seq, self.last):  # listeners mostly stand at the same place
             self._joined = seq, self.last, b"".join(map(self._text, range(seq + 1, self.last + 1)))

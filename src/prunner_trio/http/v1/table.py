@@ -6,6 +6,7 @@ import attrs
 
 from prunner_trio.http.facts import Answer
 from prunner_trio.http.line import Streamed
+from prunner_trio.http.rights import Role
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.models import (
     Health,
@@ -77,7 +78,7 @@ class Route:
         body: the type of the request's body.
         headers: of requests; what they mean, by name.
         tag: under which heading it is shown.
-        open: it is answered without a token.
+        need: the role that its caller must have; None: it is answered without a token.
     """
 
     method: str
@@ -91,7 +92,7 @@ class Route:
     body: type | None = None
     headers: dict[str, str] = attrs.field(factory=dict)
     tag: str = "jobs"
-    open: bool = False
+    need: Role | None = attrs.field(kw_only=True)
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -116,6 +117,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             {200: Reply("all pipelines", PipelineList)},
             problems=("store-unavailable",),
             tag="pipelines",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -126,6 +128,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             {200: Reply("the pipeline", PipelineDetail)},
             problems=("pipeline-not-found", "store-unavailable"),
             tag="pipelines",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -136,6 +139,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             {200: Reply("a page of jobs", JobPage)},
             query=JobsQuestion,
             problems=("store-unavailable",),
+            need=Role.READ,
         ),
         Route(
             "POST",
@@ -166,6 +170,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
                 "shutting-down",
                 "store-unavailable",
             ),
+            need=Role.RUN,
         ),
         Route(
             "GET",
@@ -175,6 +180,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             handlers.job,
             {200: Reply("the job", Job)},
             problems=read,
+            need=Role.READ,
         ),
         Route(
             "POST",
@@ -185,6 +191,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             {200: Reply("it is over", Job), 202: Reply("it has been asked to stop", Job)},
             query=CancelQuestion,
             problems=("job-not-found", "job-finished", "store-unavailable"),
+            need=Role.RUN,
         ),
         Route(
             "GET",
@@ -194,6 +201,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             handlers.tasks,
             {200: Reply("its tasks", JobTasks)},
             problems=read,
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -203,6 +211,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             handlers.task,
             {200: Reply("the task", Task)},
             problems=of_task,
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -219,6 +228,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             headers={**_LAST_ID, "Range": "one range of bytes; goes with no parameter"},
             problems=(*of_task, "range-not-satisfiable", "too-many-streams"),
             tag="logs",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -230,6 +240,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             query=LinesQuestion,
             problems=of_task,
             tag="logs",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -241,6 +252,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             query=MatchesQuestion,
             problems=of_task,
             tag="logs",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -252,6 +264,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             query=LogsQuestion,
             problems=of_task,
             tag="logs",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -263,6 +276,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             headers=_LAST_ID,
             problems=("too-many-streams",),
             tag="events",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -274,6 +288,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             headers=_LAST_ID,
             problems=(*read, "too-many-streams"),
             tag="events",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -283,7 +298,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             handlers.alive,
             {200: Reply("it does", Health)},
             tag="health",
-            open=True,
+            need=None,
         ),
         Route(
             "GET",
@@ -296,7 +311,7 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
                 503: Reply("it is about to end, or its store cannot be written", Health),
             },
             tag="health",
-            open=True,
+            need=None,
         ),
     )
 
@@ -312,6 +327,7 @@ def own_routes(document: Handler, page: Handler) -> tuple[Route, ...]:
             document,
             {200: Reply("the document", dict)},
             tag="description",
+            need=Role.READ,
         ),
         Route(
             "GET",
@@ -321,5 +337,6 @@ def own_routes(document: Handler, page: Handler) -> tuple[Route, ...]:
             page,
             {200: Reply("a page", media=("text/html",))},
             tag="description",
+            need=Role.READ,
         ),
     )

@@ -1,6 +1,7 @@
 """The routes of prunner's HTTP API.
 
-The order of the checks is prunner's too: the token, then whether the path exists, then the method.
+The order of the checks is prunner's too: the token, then whether the path exists, then the method; and then, which
+prunner does not know, whether the token is good for that.
 """
 
 import logging
@@ -26,6 +27,8 @@ from prunner_trio.http.facts import Answer, BodyTooLarge, ClientGone, Request, e
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.logs import BadRange, LogRange, logs_answer
 from prunner_trio.http.port import RunnerPort, Scrape
+from prunner_trio.http.rights import Role, Visitor, challenge
+from prunner_trio.http.seen import seen_by
 from prunner_trio.http.wire import encode_job, encode_pipelines, parse_job_id, quote
 from prunner_trio.model import JobId, JobView, State
 
@@ -36,7 +39,21 @@ log = logging.getLogger(__name__)
 _PATIENCE = 2.0
 """Seconds for which the answer to a cancel waits for the disk."""
 
-_Handler = Callable[[Request, str], Awaitable[Answer]]
+
+@attrs.frozen
+class _Call:
+    """A request with a token.
+
+    Attributes:
+        runner: as its bearer sees it.
+    """
+
+    request: Request
+    visitor: Visitor
+    runner: RunnerPort
+
+
+_Handler = Callable[[_Call], Awaitable[Answer]]
 
 
 class _Refused(Exception):
@@ -49,10 +66,16 @@ class _Refused(Exception):
 
 @attrs.frozen
 class _Route:
-    """The one method a path knows, and what it does for a user."""
+    """The one method a path knows, who may use it, and what it does.
+
+    Attributes:
+        about_all: tells of all pipelines at once, so only those may ask from whom none is hidden.
+    """
 
     method: str
+    need: Role
     handler: _Handler
+    about_all: bool = False
 
 
 class Api:
@@ -64,16 +87,16 @@ class Api:
         self._gate = gate
         self._listing = listing
         self._routes: dict[str, _Route] = {
-            "/pipelines": _Route("GET", self._pipelines),
-            "/pipelines/": _Route("GET", self._pipelines),
-            "/pipelines/jobs": _Route("GET", self._jobs),
-            "/pipelines/schedule": _Route("POST", self._schedule),
-            "/job/detail": _Route("GET", self._detail),
-            "/job/logs": _Route("GET", self._logs),
-            "/job/cancel": _Route("POST", self._cancel),
+            "/pipelines": _Route("GET", Role.READ, self._pipelines),
+            "/pipelines/": _Route("GET", Role.READ, self._pipelines),
+            "/pipelines/jobs": _Route("GET", Role.READ, self._jobs),
+            "/pipelines/schedule": _Route("POST", Role.RUN, self._schedule),
+            "/job/detail": _Route("GET", Role.READ, self._detail),
+            "/job/logs": _Route("GET", Role.READ, self._logs),
+            "/job/cancel": _Route("POST", Role.RUN, self._cancel),
         }
         if metrics is not None:
-            self._routes["/metrics"] = _Route("GET", _scraped(metrics))
+            self._routes["/metrics"] = _Route("GET", Role.READ, _scraped(metrics), about_all=True)
 
     @staticmethod
     def owns(path: str) -> bool:
@@ -89,7 +112,7 @@ class Api:
             ClientGone: nobody waits for the answer any more.
         """
         try:
-            user = self._gate.user(request)
+            visitor = self._gate.visitor(request)
         except Unauthorized as exc:
             return plain(401, str(exc))
         route = self._routes.get(request.path)
@@ -97,11 +120,13 @@ class Api:
             return plain(404, "404 page not found")
         if request.method != route.method:
             return Answer(405, headers=((b"allow", route.method.encode()),))
-        return await self._handle(route.handler, request, user)
+        if refused := _refusal(route, visitor):
+            return refused
+        return await self._handle(route.handler, _Call(request, visitor, seen_by(self._runner, visitor.rights)))
 
-    async def _handle(self, handler: _Handler, request: Request, user: str) -> Answer:
+    async def _handle(self, handler: _Handler, call: _Call) -> Answer:
         try:
-            return await handler(request, user)
+            return await handler(call)
         except _Refused as refusal:
             return refusal.answer
         except JobNotFound:
@@ -112,25 +137,25 @@ class Api:
             raise
         except Exception:
             # The request boundary. Without it, a server that knows less than we do would choose the answer.
-            log.exception("internal error in %s %s", request.method, request.path)
+            log.exception("internal error in %s %s", call.request.method, call.request.path)
             return error(500, "Internal server error")
 
-    async def _pipelines(self, request: Request, user: str) -> Answer:
-        return json_answer(b'{"pipelines":' + encode_pipelines(self._runner.pipelines()) + b"}\n")
+    async def _pipelines(self, call: _Call) -> Answer:
+        return json_answer(b'{"pipelines":' + encode_pipelines(call.runner.pipelines()) + b"}\n")
 
-    async def _jobs(self, request: Request, user: str) -> Answer:
-        return await self._listing.answer(request)
+    async def _jobs(self, call: _Call) -> Answer:
+        return await self._listing.answer(call.request, call.visitor.rights)
 
-    async def _schedule(self, request: Request, user: str) -> Answer:
+    async def _schedule(self, call: _Call) -> Answer:
         try:
-            asked = read_schedule(await request.body())
+            asked = read_schedule(await call.request.body())
         except BadBody as exc:
             return error(400, f"Error decoding JSON: {exc}")
         except BodyTooLarge as exc:
             return error(413, str(exc))
         try:
-            job = await self._runner.schedule(
-                asked.pipeline, variables=asked.variables, user=user, partition=asked.partition
+            job = await call.runner.schedule(
+                asked.pipeline, variables=asked.variables, user=call.visitor.user, partition=asked.partition
             )
         except ShuttingDown:
             return error(503, "Server is shutting down")
@@ -142,15 +167,15 @@ class Api:
             return error(503, f"Error scheduling pipeline: {exc}")
         return json_answer(b'{"jobId":"%s"}\n' % job.id.encode(), status=202)
 
-    async def _detail(self, request: Request, user: str) -> Answer:
-        job_id = _job_id(request.parameters())
-        text = self._listing.job(job_id)
+    async def _detail(self, call: _Call) -> Answer:
+        job_id = _job_id(call.request.parameters())
+        text = self._listing.job(job_id, call.visitor.rights)
         if text is None:
-            text = encode_job(await self._find(job_id))
+            text = encode_job(await _find(call.runner, job_id))
         return json_answer(text + b"\n")
 
-    async def _logs(self, request: Request, user: str) -> Answer:
-        parameters = request.parameters()
+    async def _logs(self, call: _Call) -> Answer:
+        parameters = call.request.parameters()
         job_id = _job_id(parameters)
         name = parameters.get("task", "")
         if not name:
@@ -159,34 +184,46 @@ class Api:
             wanted = LogRange.of(parameters)
         except BadRange as exc:
             return error(400, f"Invalid range: {exc}")
-        task = (await self._find(job_id)).task(name)
+        task = (await _find(call.runner, job_id)).task(name)
         if task is None:
             return error(404, "Task not found")
-        return await logs_answer(self._runner.output, job_id, name, wanted, growing=not task.state.final)
+        return await logs_answer(call.runner.output, job_id, name, wanted, growing=not task.state.final)
 
-    async def _cancel(self, request: Request, user: str) -> Answer:
-        job_id = _job_id(request.parameters())
+    async def _cancel(self, call: _Call) -> Answer:
+        job_id = _job_id(call.request.parameters())
         try:
-            self._runner.cancel(job_id, by=user)
+            call.runner.cancel(job_id, by=call.visitor.user)
         except (JobNotFound, JobAlreadyFinished):
-            job = await self._runner.find(job_id)
+            job = await call.runner.find(job_id)
             # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
             if job.state.final and job.state is not State.CANCELED:
                 return error(500, "Error canceling job")
         # A crash must not let a job run (again) whose cancel was answered. A store that cannot write now tries until it
         # can; that is not the client's concern.
         with trio.move_on_after(_PATIENCE):
-            await self._runner.flush()
+            await call.runner.flush()
         return json_answer(b"true\n")
 
-    async def _find(self, job_id: JobId) -> JobView:
-        live = self._runner.job(job_id)
-        return live.view() if live is not None else await self._runner.find(job_id)
+
+async def _find(runner: RunnerPort, job_id: JobId) -> JobView:
+    live = runner.job(job_id)
+    return live.view() if live is not None else await runner.find(job_id)
+
+
+def _refusal(route: _Route, visitor: Visitor) -> Answer | None:
+    if not visitor.rights.allows(route.need):
+        text = visitor.rights.refusal(route.need)
+    elif route.about_all and visitor.rights.restricted:
+        text = "this tells of all pipelines, and the token is for some of them"
+    else:
+        return None
+    refused = error(403, text)
+    return attrs.evolve(refused, headers=(*refused.headers, challenge(route.need)))
 
 
 def _scraped(metrics: Scrape) -> _Handler:
-    async def answer(request: Request, user: str) -> Answer:
-        content_type, body = await metrics(request.header(b"accept"))
+    async def answer(call: _Call) -> Answer:
+        content_type, body = await metrics(call.request.header(b"accept"))
         return Answer(200, (body,), ((b"content-type", content_type.encode()), (b"cache-control", b"no-store")))
 
     return answer

@@ -1,0 +1,58 @@
+"""What the pages show and do for tokens that are good for less than everything."""
+
+import trio
+
+from prunner_trio.definition.pipeline import PipelineDef, TaskDef
+from prunner_trio.testing import Act
+
+SHOWN, HIDDEN = (PipelineDef(name, (TaskDef("t", ("run",)),), concurrency=1) for name in ("web-shop", "zebrapipe"))
+
+
+def test_hidden_pipelines_and_their_jobs_are_on_no_page_and_in_no_stream(play):
+    async def scenario(browser):
+        await browser.sign_in("bob", scope="read", pipelines=["web-*"])
+        for name in ("web-shop", "zebrapipe", "zebrapipe"):
+            await browser.rig.runner.schedule(name)
+        page = await browser.get("/")
+        assert "web-shop" in page.text
+        assert "zebra" not in page.text
+        async with browser.open(browser.resolve(page, page.live)) as live:
+            for name in ("zebrapipe", "web-shop"):
+                await browser.rig.runner.schedule(name)
+            message = await live.message()
+            assert "web-shop" in message.parts["waiting"].text
+            assert all("zebra" not in part.text for part in message.parts.values())
+            with trio.move_on_after(60) as scope:
+                await browser.rig.runner.schedule("zebrapipe")
+                await live.message()
+            assert scope.cancelled_caught
+
+    play(scenario, SHOWN, HIDDEN, acts={"t": Act(1000)})
+
+
+def test_two_who_see_different_things_get_different_streams_of_one_page(play):
+    async def scenario(browser):
+        await browser.rig.runner.schedule("zebrapipe")
+        await browser.sign_in("bob", pipelines=["web-*"])
+        some = await browser.get("/")
+        async with browser.open(browser.resolve(some, some.live), last_event_id="x") as live:
+            assert "zebra" not in (await live.message()).parts["running"].text
+            await browser.sign_in("bob")
+            every = await browser.get("/")
+            async with browser.open(browser.resolve(every, every.live), last_event_id="x") as other:
+                assert "zebra" in (await other.message()).parts["running"].text
+
+    play(scenario, SHOWN, HIDDEN, acts={"t": Act(1000)})
+
+
+def test_a_token_without_any_role_sees_why_and_can_sign_out(play):
+    async def scenario(browser):
+        await browser.sign_in("bob", scope="other")
+        page = await browser.get("/")
+        assert page.status == 403
+        assert "needs a token whose `scope` has 'read' or more" in page.text
+        assert "web-shop" not in page.text
+        gone = await browser.submit(page, page.html.one("form", action="./sign-out"))
+        assert gone.status == 303
+
+    play(scenario, SHOWN, acts={"t": Act(1000)})
