@@ -16,6 +16,7 @@ from prunner_trio.hooks import HookFailed, run_command
 from prunner_trio.hooks.command import OUTPUT_LIMIT
 from prunner_trio.hooks.webhook import post
 from prunner_trio.launch import PosixLauncher
+from prunner_trio.launch.procfs import look
 
 pytestmark = pytest.mark.real
 
@@ -35,7 +36,8 @@ def run(folder: Path, text: str, *, seconds: float = PATIENCE, env: dict[str, st
                 hurry=Hurry(),
             )
 
-    before = set(os.listdir("/proc/self/fd"))
+    look(lambda: None)  # takes the one descriptor that it keeps
+    before = os.listdir("/proc/self/fd")
     try:
         return trio.run(main)
     finally:

@@ -119,8 +119,7 @@ def test_a_failure_after_a_process_was_killed_for_its_memory_tells_of_it() -> No
 
 @needs("memory")
 def test_all_processes_of_a_task_count_together() -> None:
-    code = "import sys; data = bytearray(30 << 20); print(1, flush=True); sys.stdin.read()"
-    python = f"sleep 60 | {sys.executable} -c '{code}'"
+    python = f"{sys.executable} -c 'import signal; data = bytearray(30 << 20); signal.pause()'"
     view, _ = run(f"{python} & {python} & {python} & wait -n; exit 1", memory=ROOM)
     assert "out of memory" in view.error
 
