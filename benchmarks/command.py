@@ -1,25 +1,20 @@
 """What `scripts/bench` does: measure, show a table, keep the figures."""
 
 import argparse
-import datetime
-import http.client
-import os
 import shlex
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.daemon import DaemonFailed, environment
 from benchmarks.machine import facts
-from benchmarks.measure import Bench, Broken, Measure, Skipped
+from benchmarks.measure import Bench, Measure
 from benchmarks.page import PLACE, block, pictures, replaced
+from benchmarks.progress import Progress
 from benchmarks.registry import MEASURES
-from benchmarks.results import Result, Results, UnfitFile, load, merged, save, to_text
+from benchmarks.results import Results, UnfitFile, load, merged, save, to_text
 from benchmarks.rows import rows, table
+from benchmarks.runs import FAILED, measure_all, name_of
 
 __all__ = ["main"]
 
@@ -28,50 +23,6 @@ BASELINE = ROOT / "benchmarks" / "baseline.json"
 OWN = Path(sys.executable).with_name("prunner-trio")
 PAGE = ROOT / "docs" / "performance.md"
 GROUPS = ("service", "part", "scale")
-_QUIET = 0.5
-TROUBLE = (
-    Broken,
-    DaemonFailed,
-    OSError,
-    ValueError,
-    LookupError,
-    http.client.HTTPException,
-    subprocess.SubprocessError,
-)
-
-
-class Progress:
-    """One line on the terminal that says what is being done; without a terminal, a line for each measure."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._name = ""
-
-    def begin(self, name: str, run: int, runs: int) -> None:
-        """Tell that a run of a measure begins."""
-        self._name = name if runs == 1 else f"{name}, run {run} of {runs}"
-        self._show("")
-        if not self._terminal:
-            print(self._name, file=sys.stderr, flush=True)
-
-    def warn(self, text: str) -> None:
-        """Tell what whoever reads the figures has to know."""
-        print(f"scripts/bench: {text}", file=sys.stderr, flush=True)
-
-    def say(self, text: str) -> None:
-        """Tell how far it is."""
-        self._show(f": {text}")
-
-    def end(self, text: str) -> None:
-        """Tell what came of it, if that is not what one expects."""
-        if self._terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        if text:
-            print(f"{self._name}: {text}", file=sys.stderr, flush=True)
-
-    def _show(self, text: str) -> None:
-        if self._terminal:
-            print(f"\r{self._name}{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -84,58 +35,33 @@ def main(words: list[str] | None = None) -> int:
         return 0
     try:
         baseline = load(arguments.baseline) if arguments.baseline.exists() or arguments.given_baseline else None
+        older = load(arguments.save) if arguments.save is not None and arguments.save.exists() else None
     except (OSError, UnfitFile) as exc:
         print(f"scripts/bench: {exc}", file=sys.stderr)
         return 2
     if arguments.page:
         return _write_page(baseline)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an end like any other: the daemon ends, too
-    command = tuple(shlex.split(arguments.daemon)) if arguments.daemon else (str(OWN),)
+    command = arguments.daemon or (str(OWN),)
     progress = Progress()
     bench = Bench(command, not arguments.daemon, arguments.quick, progress.say)
-    found: dict[str, Result] = {}
+    results = Results(name_of(command), facts(), {})
+
+    def keep() -> None:
+        if arguments.save is not None:
+            save(merged(older, results) if older is not None else results, arguments.save)
+
     status = 0
     try:
-        measure_all(arguments.measures, bench, arguments.runs, progress, found)
+        measure_all(arguments.measures, bench, arguments.runs, progress, results.measures, keep)
     except KeyboardInterrupt:
         progress.end("interrupted")
         status = 130
-    results = Results(_name_of(command), facts(), found)
     if arguments.json:
         print(to_text(results), end="")
     else:
         _show(arguments.measures, results, baseline)
-    if arguments.save is not None:
-        save(merged(load(arguments.save), results) if arguments.save.exists() else results, arguments.save)
-    return status or int(any(result.trouble.startswith("failed") for result in found.values()))
-
-
-def measure_all(
-    measures: Sequence[Measure], bench: Bench, runs: int, progress: Progress, found: dict[str, Result]
-) -> None:
-    """Make all measures, one run of each after the other, so that a slow minute of the machine meets them all alike.
-
-    Args:
-        found: what comes of it, as it comes.
-    """
-    load = round(os.getloadavg()[0], 1)  # before we make some ourselves
-    if load > _QUIET:
-        progress.warn(f"the machine is busy with something else (load {load:g}): these will be figures of both")
-    for run in range(1, runs + 1):
-        for measure in measures:
-            if (run > 1 and measure.once) or (measure.name in found and found[measure.name].trouble):
-                continue
-            progress.begin(measure.name, run, 1 if measure.once else runs)
-            result = found.get(measure.name) or Result(bench.quick, datetime.date.today().isoformat(), load=load)
-            began, trouble = time.monotonic(), ""
-            try:
-                result = result.with_run(measure.run(bench))
-            except Skipped as exc:
-                trouble = f"skipped: {exc}"
-            except TROUBLE as exc:  # a measure that failed is a result, and the next one can still be made
-                trouble = f"failed: {type(exc).__name__}: {exc}"
-            found[measure.name] = replace(result, trouble=trouble)
-            progress.end(trouble or ("" if sys.stderr.isatty() else f"{time.monotonic() - began:.0f} s"))
+    return status or int(any(result.trouble.startswith(FAILED) for result in results.measures.values()))
 
 
 def _write_page(results: Results | None) -> int:
@@ -167,17 +93,6 @@ def _show(measures: Sequence[Measure], results: Results, baseline: Results | Non
             print(f"The baseline comes from another machine: {differ}.")
 
 
-def _name_of(command: Sequence[str]) -> str:
-    """Return what a daemon calls itself."""
-    try:
-        done = subprocess.run(
-            [*command, "--version"], env=environment(), capture_output=True, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return Path(command[0]).name
-    return f"{Path(command[0]).name} {done.stdout.strip()[:60]}".strip()
-
-
 def _chosen(names: Sequence[str], parser: argparse.ArgumentParser) -> list[Measure]:
     known = {measure.name for measure in MEASURES}
     for name in names:
@@ -199,7 +114,8 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes and one run, to see that all works")
     parser.add_argument(
         "--daemon",
-        default="",
+        type=_located,
+        default=(),
         metavar="CMD",
         help="another daemon that takes prunner's flags; default: the project's own",
     )
@@ -219,6 +135,12 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
     arguments.baseline = arguments.baseline or BASELINE
     arguments.runs = 1 if arguments.quick else arguments.runs
     return arguments
+
+
+def _located(text: str) -> tuple[str, ...]:
+    """Return the words of a command, whose program is found from here; it starts elsewhere."""
+    program, *rest = shlex.split(text)  # an empty or broken text is a ValueError, as for all types of flags
+    return (str(Path(program).absolute()) if "/" in program else program, *rest)
 
 
 def _positive(text: str) -> int:

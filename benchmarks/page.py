@@ -97,7 +97,7 @@ def _measure(measure: Measure, results: Results) -> Iterator[str]:
         about += f" Beside it: {measure.reference}."
     yield about
     if result.trouble:
-        yield f"Not measured, {result.trouble}."
+        yield f"Not measured, {' '.join(result.trouble.split())}."
     abouts = {figure.name: figure.about for figure in measure.figures}
     lines = ["| figure | | median | range | ratio |", "|---|---|---|---|---|"]
     for row in rows([measure], results):

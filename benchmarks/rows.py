@@ -51,7 +51,7 @@ def rows(measures: Sequence[Measure], results: Results, baseline: Results | None
             if figure.name in result.values:
                 yield _row(measure, figure, result, before)
         if result.trouble:
-            yield Row(measure.name, "", result.trouble)
+            yield Row(measure.name, "", " ".join(result.trouble.split()))
 
 
 def _row(measure: Measure, figure: Figure, result: Result, before: Result | None) -> Row:

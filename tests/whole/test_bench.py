@@ -65,7 +65,16 @@ def test_a_daemon_that_does_not_start_is_a_failure_and_others_skip_what_they_hav
     assert list(work.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["--runs", "0"], ["--baseline", "missing.json"]])
+def test_another_daemon_is_found_from_where_it_was_said_and_measured_by_what_all_have(work: Path) -> None:
+    (work / "other").symlink_to(Path(sys.executable).with_name("prunner-trio"))
+    done = bench("chain", "copied", "--daemon", "./other --verbose", "--json", cwd=work)
+    assert done.returncode == 0, done.stderr
+    measures = json.loads(done.stdout)["measures"]
+    assert measures["chain"]["trouble"] == ""
+    assert measures["copied"]["trouble"] == "skipped: log_limit: only prunner-trio has that"
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["--runs", "0"], ["--baseline", "no.json"], ["--daemon", "'"]])
 def test_what_it_does_not_know_is_refused(words: list[str], work: Path) -> None:
     done = bench(*words, cwd=work)
     assert done.returncode == 2
