@@ -14,7 +14,7 @@ from tests.simulation.invariants import Violation
 from tests.simulation.world import play_seed
 
 from prunner_trio.definition.pipeline import OnDaemonCrash
-from prunner_trio.execution import bus, housekeeping, job, leaving, recovery, runner
+from prunner_trio.execution import bus, housekeeping, job, leaving, lines, recovery
 from prunner_trio.execution.job import JobRun, TaskRun
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged
@@ -189,7 +189,7 @@ def _slot_too_many() -> Iterator[None]:
     def broken(concurrency: int, waiting: Any, running: int, now: float) -> Any:
         return startable(concurrency + 1, waiting, running, now)
 
-    with mock.patch.object(runner, "startable", broken):
+    with mock.patch.object(lines, "startable", broken):
         yield
 
 
@@ -198,7 +198,7 @@ def _reverse() -> Iterator[None]:
     def broken(concurrency: int, waiting: Any, running: int, now: float) -> Any:
         return startable(concurrency, reversed(list(waiting)), running, now)
 
-    with mock.patch.object(runner, "startable", broken):
+    with mock.patch.object(lines, "startable", broken):
         yield
 
 
@@ -207,7 +207,7 @@ def _no_delay() -> Iterator[None]:
     def broken(concurrency: int, waiting: Any, running: int, now: float) -> Any:
         return startable(concurrency, waiting, running, math.inf)
 
-    with mock.patch.object(runner, "startable", broken):
+    with mock.patch.object(lines, "startable", broken):
         yield
 
 
