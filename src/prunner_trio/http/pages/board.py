@@ -89,15 +89,20 @@ class Boards:
         """
         if "live" in visit.query:
             return await self._stream(board, visit, job_id, values)
+        return await self.again(board, visit, {}, status=200, **values)
+
+    async def again(self, board: Board, visit: Visit, more: Values, *, status: int, **values: str) -> Response:
+        """Answer with the page; `more` are values for its template, instead of those of the board."""
         shown = await self._render(board, visit, values)
         over = board.over(shown.values)
         return self._front.page(
             visit,
             f"{board.name}.html",
+            status=status,
             parts=shown.parts,
             live=None if over else "?" + urlencode({**visit.query, "live": shown.version}),
             refresh=None if over else board.refresh,
-            **shown.values,
+            **{**shown.values, **more},
         )
 
     async def _render(self, board: Board, visit: Visit, given: Mapping[str, str]) -> _Shown:

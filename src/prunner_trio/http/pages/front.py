@@ -51,6 +51,7 @@ class Front:
             moment=words.moment,
             duration=words.duration_text,
             size=words.bytes_text,
+            plain=words.plain,
         )
         self._templates.globals.update(
             version=__version__,

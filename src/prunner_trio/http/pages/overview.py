@@ -8,6 +8,7 @@ import trio
 from quart import Response
 
 from prunner_trio.http.pages.board import Board, Boards
+from prunner_trio.http.pages.start_form import Asked
 from prunner_trio.http.pages.visit import Visit
 from prunner_trio.http.service import Parts
 from prunner_trio.http.v1.models import End
@@ -21,9 +22,14 @@ _AT_ONCE = 50
 
 @attrs.frozen
 class Row:
-    """A pipeline."""
+    """A pipeline.
+
+    Attributes:
+        at_once: it asks for no variables, so a button starts it.
+    """
 
     view: PipelineView
+    at_once: bool
     ends: tuple[End, ...]
 
     @property
@@ -35,8 +41,8 @@ class Row:
 class Overview:
     """Answers for the start page."""
 
-    def __init__(self, boards: Boards, parts: Parts) -> None:
-        self._boards, self._parts = boards, parts
+    def __init__(self, boards: Boards, parts: Parts, asked: Asked) -> None:
+        self._boards, self._parts, self._asked = boards, parts, asked
         self._board = Board("overview", ("pipelines", "running", "waiting"), self._values)
 
     async def answer(self, visit: Visit) -> Response:
@@ -50,7 +56,7 @@ class Overview:
             ends[pipeline.name] = await history.ends(pipeline.name)
             if number % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        rows = [Row(view, ends.get(view.name, ())) for view in runner.pipelines()]
+        rows = [Row(view, self._at_once(view.name), ends.get(view.name, ())) for view in runner.pipelines()]
         live = list(runner.live())
         waiting = [job for job in live if job.state is State.WAITING]
         places = {k: place for name in {job.pipeline for job in waiting} for k, place in runner.places(name).items()}
@@ -61,6 +67,10 @@ class Overview:
             "running": [job for job in live if job.state is State.RUNNING],
             "waiting": sorted(told, key=lambda pair: _place(pair[0], pair[1].waiting and pair[1].waiting.position)),
         }
+
+    def _at_once(self, name: str) -> bool:
+        definition = self._parts.runner.definitions.get(name)
+        return definition is not None and not self._asked.of(definition) and definition.queue_partition_limit is None
 
 
 def _place(job: JobView, position: int | None) -> tuple[str, int, int]:

@@ -14,8 +14,12 @@ from prunner_trio.http.facts import Request
 from prunner_trio.http.origin import is_foreign
 from prunner_trio.http.pages.board import Boards
 from prunner_trio.http.pages.front import Front, guarded
+from prunner_trio.http.pages.job_page import JobPage
+from prunner_trio.http.pages.jobs_page import AllJobs
 from prunner_trio.http.pages.overview import Overview
+from prunner_trio.http.pages.pipeline_page import PipelinePage
 from prunner_trio.http.pages.session import Sessions
+from prunner_trio.http.pages.start_form import Asked
 from prunner_trio.http.pages.visit import Refusal, Visit, root_of
 from prunner_trio.http.rights import Role
 from prunner_trio.http.service import Parts
@@ -45,7 +49,16 @@ def add_pages(app: QuartTrio, parts: Parts) -> None:
     site.add_open("/sign-in", site.sign_in, "POST")
     site.add_open("/static/<path:path>", site.static, "GET")
     site.add("/sign-out", site.sign_out, "POST", need=None)
-    site.add("/", Overview(boards, parts).answer, need=Role.READ)
+    asked = Asked()
+    site.add("/", Overview(boards, parts, asked).answer, need=Role.READ)
+    site.add("/jobs", AllJobs(boards).answer, need=Role.READ)
+    job = JobPage(front, boards, parts)
+    site.add("/jobs/<job_id>", job.answer, need=Role.READ)
+    site.add("/jobs/<job_id>/cancel", job.cancel, "POST", need=Role.RUN)
+    pipeline = PipelinePage(front, boards, parts, asked)
+    for rule in ("/pipeline/<name:name>", "/pipeline/"):
+        site.add(rule, pipeline.answer, need=Role.READ)
+        site.add(rule, pipeline.start, "POST", need=Role.RUN)
 
 
 class _Site:

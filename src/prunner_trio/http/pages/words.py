@@ -1,5 +1,6 @@
 """How values look on a page: states as a word with a sign, times, durations, sizes."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -10,7 +11,17 @@ from prunner_trio.http.v1.models import Outcome
 from prunner_trio.http.v1.views import outcome
 from prunner_trio.model import JobView, State, TaskView
 
-__all__ = ["Sign", "bytes_text", "duration_text", "lasting", "moment", "sign_of_job", "sign_of_outcome", "sign_of_task"]
+__all__ = [
+    "Sign",
+    "bytes_text",
+    "duration_text",
+    "lasting",
+    "moment",
+    "plain",
+    "sign_of_job",
+    "sign_of_outcome",
+    "sign_of_task",
+]
 
 
 @attrs.frozen
@@ -48,6 +59,7 @@ _OUTCOMES: Mapping[Outcome, Sign] = {
     Outcome.NOT_SAVED: Sign("bad", "✗", "not saved"),
     Outcome.INTERNAL: Sign("bad", "✗", "internal error"),
 }
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _STOPPING = Sign("run", "■", "stopping")
 _ALLOWED = Sign("off", "✗", "failed, allowed")
 
@@ -116,3 +128,8 @@ def bytes_text(size: int | None) -> str:
             break
         value /= 1024
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+
+
+def plain(text: str) -> str:
+    """Return what a program wrote without what steers terminals."""
+    return _ESCAPES.sub("", text)

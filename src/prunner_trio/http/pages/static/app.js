@@ -37,6 +37,9 @@
     for (const element of document.querySelectorAll(".counting[data-since]")) {
       show(element, span(now / 1000 - Number(element.dataset.since)));
     }
+    for (const element of document.querySelectorAll("[data-from]")) {
+      element.classList.toggle("past", now / 1000 >= Number(element.dataset.from));
+    }
   }
 
   // ------------------------------------------------------------------------------------------------------ live updates
@@ -178,9 +181,23 @@
     }
   }
 
+  // A second click while the first is on its way would do the same again.
+  function once() {
+    document.addEventListener("submit", (event) => {
+      const form = event.target;
+      if (!form.matches("[data-once]")) return;
+      if (form.dataset.sent) event.preventDefault();
+      form.dataset.sent = "1";
+    });
+    addEventListener("pageshow", () => {
+      for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+    });
+  }
+
   document.documentElement.classList.add("scripted");
   addEventListener("DOMContentLoaded", () => {
     follow();
+    once();
     themes();
     keys();
     filters();

@@ -1,0 +1,126 @@
+"""One job: where it stands, its tasks, why it failed, and what can be done with it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+from quart import Response
+
+from prunner_trio.definition.pipeline import DEFAULT_KILL_TIMEOUT
+from prunner_trio.errors import JobNotFound
+from prunner_trio.execution.seams import Stream
+from prunner_trio.http.pages.board import Board, Boards
+from prunner_trio.http.pages.front import Front
+from prunner_trio.http.pages.jobs_filter import told
+from prunner_trio.http.pages.visit import Refusal, Visit
+from prunner_trio.http.service import Parts
+from prunner_trio.http.v1.logs import Log
+from prunner_trio.http.wire import parse_job_id
+from prunner_trio.model import JobId, JobView, State, TaskView
+
+__all__ = ["JobPage"]
+
+_LINES = 12
+_LONGEST = 4096
+
+
+@attrs.frozen
+class Failure:
+    """A task that failed its job, and the last that it wrote."""
+
+    task: TaskView
+    stream: str
+    text: str
+
+
+@attrs.frozen
+class Phase:
+    """A step of a stop: what is sent, and when."""
+
+    what: str
+    at: float
+
+
+class JobPage:
+    """Answers for jobs."""
+
+    def __init__(self, front: Front, boards: Boards, parts: Parts) -> None:
+        self._front, self._boards, self._parts = front, boards, parts
+        self._board = Board(
+            "job", ("head", "failures", "tasks", "facts"), self._values, over=lambda values: values["job"].state.final
+        )
+
+    async def answer(self, visit: Visit, job_id: str) -> Response:
+        """Answer with the page, or its stream."""
+        known = _job_id(job_id)
+        return await self._boards.answer(self._board, visit, known, job=known)
+
+    async def cancel(self, visit: Visit, job_id: str) -> Response:
+        """Ask the job to stop, and answer with the way back to it, where the stop can be watched."""
+        known, runner = _job_id(job_id), self._parts.runner
+        try:
+            runner.cancel(known, by=visit.user)
+        except JobNotFound as exc:
+            job = await runner.find(known)
+            # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
+            if job.state.final and job.state is not State.CANCELED:
+                raise Refusal(409, f"The job has ended before: it is {job.state.value}.") from exc
+        else:
+            if runner.job(known) is None:  # it waited: the page that follows is read from the store
+                await runner.flush()
+        return self._front.go(visit.root, f"jobs/{known}")
+
+    async def _values(self, visit: Visit, job: str) -> Mapping[str, Any]:
+        runner, job_id = self._parts.runner, JobId(job)
+        live = runner.job(job_id)
+        view = live.view() if live is not None else await runner.find(job_id)
+        ((_, account),) = told(runner, [view])
+        definition = runner.definitions.get(view.pipeline)
+        return {
+            "title": f"{view.pipeline} #{view.number}",
+            "job": view,
+            "account": account,
+            "definition": definition,
+            "failures": await self._failures(view),
+            "phases": _phases(view, definition.kill_timeout if definition is not None else None),
+            "variables": [(name, _shown(value)) for name, value in view.variables.items()],
+        }
+
+    async def _failures(self, job: JobView) -> Sequence[Failure]:
+        """Return the first tasks that failed, with what they wrote last: to stderr, or else to stdout."""
+        failed = sorted((task for task in job.tasks if task.failed), key=lambda task: task.ended or 0.0)
+        found = []
+        for task in failed[:3]:
+            stream, text = "", ""
+            for where in (Stream.STDERR, Stream.STDOUT):
+                log = Log(self._parts.runner, job.id, task, job.attempt, where)
+                size = await log.size()
+                if size:
+                    start = max(await log.start_of_lines(_LINES, size), size - _LONGEST)
+                    stream, text = where.value, (await log.read(start, size - start)).decode(errors="replace")
+                    break
+            found.append(Failure(task, stream, text.rstrip("\n")))
+        return found
+
+
+def _job_id(text: str) -> JobId:
+    job_id = parse_job_id(text)
+    if job_id is None:
+        raise Refusal(404, f"{text[:80]!r} is no id of a job, which would be a UUID.")
+    return job_id
+
+
+def _phases(job: JobView, kill_timeout: float | None) -> Sequence[Phase]:
+    """Return the steps of a stop that is under way; see `execution.stop`."""
+    if job.stop is None or job.state is not State.RUNNING:
+        return ()
+    grace = DEFAULT_KILL_TIMEOUT if kill_timeout is None else kill_timeout
+    at = job.stop.at
+    if not grace:
+        return (Phase("SIGKILL", at),)
+    return (Phase("SIGINT", at), Phase("SIGTERM", at + grace / 2), Phase("SIGKILL", at + grace))
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,132 @@
+"""The page of a job: where it stands, why it failed, how it is canceled."""
+
+import trio
+import trio.testing
+
+from prunner_trio.definition.pipeline import PipelineDef
+from prunner_trio.execution.seams import Usage
+from prunner_trio.testing import Act
+
+
+def test_it_tells_of_each_task_and_of_the_first_failure(play, task):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p", user="joe", variables={"branch": "main"})
+        await job.wait()
+        page = await browser.get(f"/jobs/{job.id}")
+        assert page.title == "p #1"
+        head = page.html.one(id="part-head")
+        assert "failed" in head.one(class_="sign").text
+        assert "b: exit status 3" in head.text
+        rows = {row.all("td")[0].text: row.text for row in page.html.one(id="part-tasks").one("tbody").all("tr")}
+        assert "1.5 s" in rows["a"]
+        assert "64.0 MiB" in rows["a"]
+        assert "canceled" in rows["c"]
+        failure = page.html.one(id="part-failures").one("section")
+        assert failure.one("pre").text == "no such host"
+        assert failure.one("a").attributes["href"] == f"../jobs/{job.id}/log/b"
+        assert page.html.all(id="live") == []
+        assert page.html.all("noscript") == []
+
+    play(
+        scenario,
+        PipelineDef("p", (task("a"), task("b", "a"), task("c", "b"))),
+        acts={
+            "a": Act(seconds=2, usage=Usage(1.5, 64 << 20)),
+            "b": Act(exit_code=3, stdout="fine so far\n", stderr="\x1b[31mno such host\x1b[0m\n"),
+        },
+    )
+
+
+def test_what_a_task_said_to_stdout_is_shown_if_it_said_nothing_else(play, one):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        await job.wait()
+        text = (await browser.get(f"/jobs/{job.id}")).html.one("pre", class_="excerpt").text
+        assert text.startswith("line 89 ")
+        assert text.endswith("line 100")
+
+    said = "".join(f"line {number}\n" for number in range(1, 101))
+    play(scenario, one(), acts={"t": Act(exit_code=1, stdout=said)})
+
+
+def test_it_follows_the_job_to_its_end_and_then_the_stream_ends(play, one):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        other = await browser.rig.runner.schedule("q")
+        page = await browser.get(f"/jobs/{job.id}")
+        async with browser.open(browser.resolve(page, page.live)) as live:
+            await other.wait()
+            message = await live.latest()
+            while not message.event:
+                message = await live.message()
+            assert message.event == "over"
+            await live.over.wait()
+        page = await browser.get(f"/jobs/{job.id}")
+        assert "succeeded" in page.html.one(id="part-head").text
+        async with browser.open(browser.resolve(page, "?live=old")) as live:
+            assert set((await live.message()).parts) == {"head", "failures", "tasks", "facts"}
+            assert (await live.message()).event == "over"
+
+    play(scenario, one(task={"name": "t"}), one(name="q"), acts={"p/t": Act(seconds=50), "q/t": Act(seconds=5)})
+
+
+def test_a_button_cancels_and_the_steps_are_shown(play, one):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        await trio.testing.wait_all_tasks_blocked()
+        page = await browser.get(f"/jobs/{job.id}")
+        form = page.html.one(id="part-head").one("form")
+        assert form.one("button").text == "Cancel"
+        page = await browser.follow(await browser.submit(page, form))
+        assert page.address == f"/jobs/{job.id}"
+        head = page.html.one(id="part-head")
+        assert "stopping" in head.one(class_="sign").text
+        steps = head.one("ol").all("li")
+        assert [step.text.split()[0] for step in steps] == ["SIGINT", "SIGTERM", "SIGKILL"]
+        times = [float(step.attributes["data-from"]) for step in steps]
+        assert [time - times[0] for time in times] == [0, 5, 10]
+        view = await job.wait()
+        assert view.stop.by == "jane"
+        page = await browser.get(f"/jobs/{job.id}")
+        assert "canceled by jane" in page.html.one(id="part-head").text
+        assert page.html.one(id="part-head").all("form") == []
+
+    play(scenario, one(kill_timeout=10.0), acts={"t": Act(seconds=1000, on_sigint=None, on_sigterm=3.0)})
+
+
+def test_a_job_that_waits_can_be_canceled_and_one_that_is_over_cannot(play, one):
+    async def scenario(browser):
+        runner = browser.rig.runner
+        first, second = await runner.schedule("p"), await runner.schedule("p")
+        page = await browser.get(f"/jobs/{second.id}")
+        assert "position 1 of 1" in page.html.one(id="part-head").text
+        page = await browser.follow(await browser.submit(page, page.html.one(id="part-head").one("form")))
+        assert "canceled by jane" in page.text
+        await first.wait()
+        assert (await browser.post(f"/jobs/{first.id}/cancel")).status == 409
+        assert (await browser.post(f"/jobs/{second.id}/cancel")).status == 303
+
+    play(scenario, one(), acts={"t": Act(seconds=10)})
+
+
+def test_cancel_wants_a_post_from_a_page_of_ours(play, one):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        assert (await browser("GET", f"/jobs/{job.id}/cancel")).status == 405
+        assert (await browser.post(f"/jobs/{job.id}/cancel", sec_fetch_site="cross-site")).status == 401
+        assert (await browser.post(f"/jobs/{job.id}/cancel", origin="http://evil", sec_fetch_site="")).status == 401
+        assert job.view().stop is None
+
+    play(scenario, one(), acts={"t": Act(seconds=10)})
+
+
+def test_a_bearer_token_cannot_be_used_by_a_foreign_page_either(play, one, token):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        header = f"Bearer {token(sub='joe')}"
+        got = await browser.post(f"/jobs/{job.id}/cancel", authorization=header, sec_fetch_site="cross-site")
+        assert got.status == 403
+        got = await browser.post(f"/jobs/{job.id}/cancel", authorization=header)
+        assert got.status == 303
+
+    play(scenario, one(), acts={"t": Act(seconds=10)}, signed_in=False)
