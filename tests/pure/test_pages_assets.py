@@ -36,4 +36,3 @@ def test_templates_never_mark_anything_as_safe() -> None:
     for file in (PAGES / "templates").rglob("*.html"):
         text = file.read_text()
         assert not re.search(r"\|\s*safe|autoescape", text), file.name
-        assert not re.search(r"""<[^>]*=(?!["'])[^>"']*\{\{""", text), f"{file.name}: an attribute without quotes"

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.facts import Answer, Request, error, plain
 from prunner_trio.http.fast import too_large
-from prunner_trio.http.pages.site import add_pages
+from prunner_trio.http.pages.site import Refuse, add_pages
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.service import Parts
 from prunner_trio.http.views import Api, profile_text
@@ -66,8 +66,7 @@ def web_app(parts: Parts, *, profiling: bool) -> QuartTrio:
     # The server bounds each read and each write; a limit for a whole answer would cut long logs.
     app.config.update(MAX_CONTENT_LENGTH=max_body, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     _add_long_way(app, parts.api, max_body)
-    _add_errors(app)
-    add_pages(app, parts)
+    _add_errors(app, add_pages(app, parts))
     if profiling:
         _add_profiling(app)
     return app
@@ -92,8 +91,10 @@ def _add_long_way(app: QuartTrio, api: Api, max_body: int) -> None:
     app.before_request(answer_what_is_ours)
 
 
-def _add_errors(app: QuartTrio) -> None:
+def _add_errors(app: QuartTrio, page: Refuse) -> None:
     async def refuse(problem: HTTPException) -> Response:
+        if (found := page(problem.code or 500)) is not None:
+            return found
         if isinstance(problem, MethodNotAllowed):
             allowed = ", ".join(sorted(problem.valid_methods or ()))
             return _response(Answer(405, headers=((b"allow", allowed.encode()),)))

@@ -21,7 +21,6 @@ from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
 SECRET = "a-secret-of-more-than-32-bytes-for-tests"
 HOST = "http://localhost:9009"
 VOID = frozenset({"meta", "link", "input", "br", "hr", "img", "wbr"})
-SVG_LEAVES = frozenset({"path", "rect", "circle", "line", "polyline", "use", "ellipse", "polygon", "stop"})
 
 
 @attrs.define(eq=False)
@@ -328,7 +327,7 @@ def check_page(page: Page) -> None:
         assert element.tag != "style", page.address
     assert html.one("html").attributes["lang"] == "en"
     assert len(html.all("h1")) == 1, page.address
-    assert html.one("title").text
+    assert html.one("head").one("title").text
     labels = {label.attributes.get("for") for label in html.all("label")}
     for element in html.all("input") + html.all("select") + html.all("textarea"):
         hidden = element.attributes.get("type") == "hidden"

@@ -27,7 +27,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_stays_text_and_its_page_is_found(play, task, name):
     async def scenario(browser):
-        await browser.sign_in(user=name)
+        await browser.sign_in(user=name[:500])
         runner = browser.rig.runner
         job = await runner.schedule(name, user=name, variables={name: name, "n": {name: [name]}})
         await job.wait()
@@ -46,7 +46,8 @@ def test_a_name_stays_text_and_its_page_is_found(play, task, name):
         again = next(a for a in page.html.all("a", class_="button") if "other variables" in a.text)
         assert (await browser.get(browser.resolve(page, again.attributes["href"]))).status == 200
         page = await browser.get(f"/jobs/{job.id}")
-        assert " ".join(name.split()) in page.html.one("pre", class_="excerpt").text
+        spelled_out = " ".join(name.split()).replace("\u202e", "\\u202e")
+        assert spelled_out in page.html.one("pre", class_="excerpt").text
         listed = await browser.get("/jobs")
         assert listed.html.one(id="part-list").one("tbody").all("a", class_="name")[0].text == link.text
         for text in (overview, page, listed):
@@ -64,11 +65,11 @@ def test_in_a_stream_too(play, task, name):
         page = await browser.get("/")
         async with browser.open(browser.resolve(page, page.live)) as live:
             await browser.rig.runner.schedule(name, user=name)
-            message = await live.message()
+            message = await live.latest()
             assert message.event == ""
-            row = message.parts["running"].all("tbody") or message.parts["waiting"].all("tbody")
-            assert " ".join(name.split()) in row[0].text
-            assert row[0].all("script") == row[0].all("img") == []
+            row = message.parts["running"].one("tbody")
+            assert " ".join(name.split()) in row.text
+            assert row.all("script") == row.all("img") == []
 
     play(scenario, PipelineDef(name, (task(name),)), acts={f"{name}/{name}": Act(seconds=100)})
 
@@ -79,7 +80,7 @@ def test_what_an_address_holds_stays_text(play, one, target):
         page = await browser.get(target)
         assert page.status == 200
         assert b"<script>" not in page.body
-        assert b"<b>" not in page.html.one("main").text.encode()
+        assert page.html.one("main").all("b") == []
 
     play(scenario, one())
 

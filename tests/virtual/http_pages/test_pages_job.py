@@ -56,18 +56,19 @@ def test_it_follows_the_job_to_its_end_and_then_the_stream_ends(play, one):
         page = await browser.get(f"/jobs/{job.id}")
         async with browser.open(browser.resolve(page, page.live)) as live:
             await other.wait()
-            message = await live.latest()
-            while not message.event:
-                message = await live.message()
+            names = set()
+            while not (message := await live.message()).event:
+                names |= set(message.parts)
+            assert names == {"head", "graph", "tasks", "timeline", "facts"}
             assert message.event == "over"
             await live.over.wait()
         page = await browser.get(f"/jobs/{job.id}")
         assert "succeeded" in page.html.one(id="part-head").text
         async with browser.open(browser.resolve(page, "?live=old")) as live:
-            assert set((await live.message()).parts) == {"head", "failures", "tasks", "facts"}
+            assert set((await live.message()).parts) == {"head", "failures", "graph", "tasks", "timeline", "facts"}
             assert (await live.message()).event == "over"
 
-    play(scenario, one(task={"name": "t"}), one(name="q"), acts={"p/t": Act(seconds=50), "q/t": Act(seconds=5)})
+    play(scenario, one(), one(name="q"), acts={"p/t": Act(seconds=50), "q/t": Act(seconds=5)})
 
 
 def test_a_button_cancels_and_the_steps_are_shown(play, one):
@@ -112,7 +113,8 @@ def test_a_job_that_waits_can_be_canceled_and_one_that_is_over_cannot(play, one)
 def test_cancel_wants_a_post_from_a_page_of_ours(play, one):
     async def scenario(browser):
         job = await browser.rig.runner.schedule("p")
-        assert (await browser("GET", f"/jobs/{job.id}/cancel")).status == 405
+        page = await browser.get(f"/jobs/{job.id}/cancel")
+        assert (page.status, page.title) == (405, "That cannot be done here")
         assert (await browser.post(f"/jobs/{job.id}/cancel", sec_fetch_site="cross-site")).status == 401
         assert (await browser.post(f"/jobs/{job.id}/cancel", origin="http://evil", sec_fetch_site="")).status == 401
         assert job.view().stop is None

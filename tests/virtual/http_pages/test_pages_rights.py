@@ -56,3 +56,36 @@ def test_a_token_without_any_role_sees_why_and_can_sign_out(play):
         assert gone.status == 303
 
     play(scenario, SHOWN, acts={"t": Act(1000)})
+
+
+def test_who_may_only_read_sees_no_buttons_and_can_press_none(play):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("web-shop")
+        await browser.sign_in("bob", scope="read")
+        for target in ("/", "/pipeline/web-shop", f"/jobs/{job.id}"):
+            page = await browser.get(target)
+            assert page.status == 200
+            forms = [form.attributes.get("action", "") for form in page.html.all("form", method="post")]
+            assert [form for form in forms if not form.endswith("sign-out")] == [], target
+            assert "other variables" not in page.text
+        for target in ("/pipeline/web-shop", f"/jobs/{job.id}/cancel"):
+            refused = await browser.post(target)
+            assert refused.status == 403
+            assert "needs a token whose `scope` has 'run' or more" in refused.text
+        assert len(list(browser.rig.runner.live())) == 1
+        assert job.view().stop is None
+
+    play(scenario, SHOWN, acts={"t": Act(1000)})
+
+
+def test_what_is_hidden_is_not_found_by_its_address_either(play):
+    async def scenario(browser):
+        hidden = await browser.rig.runner.schedule("zebrapipe")
+        await browser.sign_in("bob", pipelines=["web-*"])
+        for target in ("/pipeline/zebrapipe", f"/jobs/{hidden.id}"):
+            assert (await browser.get(target)).status == 404
+        for target in ("/pipeline/zebrapipe", f"/jobs/{hidden.id}/cancel"):
+            assert (await browser.post(target)).status == 404
+        assert "zebra" not in (await browser.get("/jobs?pipeline=zebrapipe")).html.one(id="part-list").text
+
+    play(scenario, SHOWN, HIDDEN, acts={"t": Act(1000)})

@@ -1,8 +1,8 @@
 """What all pages share: the templates, their helpers, and the headers of their answers."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup
@@ -10,7 +10,7 @@ from quart import Response
 
 from prunner_trio._version import __version__
 from prunner_trio.http.pages import words
-from prunner_trio.http.pages.assets import read_assets
+from prunner_trio.http.pages.assets import Asset, read_assets
 from prunner_trio.http.pages.visit import Visit, url
 
 __all__ = ["CONTENT_SECURITY_POLICY", "Front", "guarded"]
@@ -30,6 +30,39 @@ _HEADERS = {
 }
 
 
+@cache
+def _assets() -> Mapping[str, Asset]:
+    return read_assets()
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """Return the templates, all compiled: the application is made in a thread, so no page waits for that."""
+    assets = _assets()
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    templates.filters.update(moment=words.moment, duration=words.duration_text, size=words.bytes_text)
+    templates.globals.update(
+        version=__version__,
+        lasting=words.lasting,
+        sign_of_job=words.sign_of_job,
+        sign_of_task=words.sign_of_task,
+        sign_of_outcome=words.sign_of_outcome,
+        url=url,
+        static=lambda name: f"static/{assets[name].path}",
+    )
+    for name in templates.list_templates():
+        templates.get_template(name)
+    return templates
+
+
 class Front:
     """Makes pages.
 
@@ -38,31 +71,7 @@ class Front:
     """
 
     def __init__(self) -> None:
-        self.assets = read_assets()
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._templates.filters.update(
-            moment=words.moment,
-            duration=words.duration_text,
-            size=words.bytes_text,
-            plain=words.plain,
-        )
-        self._templates.globals.update(
-            version=__version__,
-            lasting=words.lasting,
-            sign_of_job=words.sign_of_job,
-            sign_of_task=words.sign_of_task,
-            sign_of_outcome=words.sign_of_outcome,
-            url=url,
-            urlencode=urlencode,
-            static=lambda name: f"static/{self.assets[name].path}",
-        )
+        self.assets, self._templates = _assets(), _templates()
 
     def text(self, template: str, **values: object) -> Markup:
         """Render a template; everything in it that is no `Markup` is escaped."""

@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+from markupsafe import Markup
 from quart import Response
 
 from prunner_trio.definition.pipeline import DEFAULT_KILL_TIMEOUT
 from prunner_trio.errors import JobNotFound
 from prunner_trio.execution.seams import Stream
+from prunner_trio.http.pages.ansi import PLAIN, paint
 from prunner_trio.http.pages.board import Board, Boards
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.jobs_filter import told
+from prunner_trio.http.pages.pictures import graph_of_job, timeline_of
 from prunner_trio.http.pages.visit import Refusal, Visit
 from prunner_trio.http.service import Parts
 from prunner_trio.http.v1.logs import Log
@@ -21,17 +24,22 @@ from prunner_trio.model import JobId, JobView, State, TaskView
 
 __all__ = ["JobPage"]
 
+_PARTS = ("head", "failures", "graph", "tasks", "timeline", "facts")
 _LINES = 12
 _LONGEST = 4096
 
 
 @attrs.frozen
 class Failure:
-    """A task that failed its job, and the last that it wrote."""
+    """A task that failed its job, and the last that it wrote.
+
+    Attributes:
+        stream: where; empty: it wrote nothing.
+    """
 
     task: TaskView
     stream: str
-    text: str
+    text: Markup
 
 
 @attrs.frozen
@@ -47,9 +55,7 @@ class JobPage:
 
     def __init__(self, front: Front, boards: Boards, parts: Parts) -> None:
         self._front, self._boards, self._parts = front, boards, parts
-        self._board = Board(
-            "job", ("head", "failures", "tasks", "facts"), self._values, over=lambda values: values["job"].state.final
-        )
+        self._board = Board("job", _PARTS, self._values, over=lambda values: values["job"].state.final)
 
     async def answer(self, visit: Visit, job_id: str) -> Response:
         """Answer with the page, or its stream."""
@@ -58,7 +64,7 @@ class JobPage:
 
     async def cancel(self, visit: Visit, job_id: str) -> Response:
         """Ask the job to stop, and answer with the way back to it, where the stop can be watched."""
-        known, runner = _job_id(job_id), self._parts.runner
+        known, runner = _job_id(job_id), visit.runner
         try:
             runner.cancel(known, by=visit.user)
         except JobNotFound as exc:
@@ -72,7 +78,7 @@ class JobPage:
         return self._front.go(visit.root, f"jobs/{known}")
 
     async def _values(self, visit: Visit, job: str) -> Mapping[str, Any]:
-        runner, job_id = self._parts.runner, JobId(job)
+        runner, job_id = visit.runner, JobId(job)
         live = runner.job(job_id)
         view = live.view() if live is not None else await runner.find(job_id)
         ((_, account),) = told(runner, [view])
@@ -82,25 +88,27 @@ class JobPage:
             "job": view,
             "account": account,
             "definition": definition,
-            "failures": await self._failures(view),
+            "graph": graph_of_job(visit.root, view, self._parts.now()),
+            "timeline": timeline_of(visit.root, view, self._parts.now()),
+            "failures": await self._failures(visit, view),
             "phases": _phases(view, definition.kill_timeout if definition is not None else None),
             "variables": [(name, _shown(value)) for name, value in view.variables.items()],
         }
 
-    async def _failures(self, job: JobView) -> Sequence[Failure]:
+    async def _failures(self, visit: Visit, job: JobView) -> Sequence[Failure]:
         """Return the first tasks that failed, with what they wrote last: to stderr, or else to stdout."""
         failed = sorted((task for task in job.tasks if task.failed), key=lambda task: task.ended or 0.0)
         found = []
         for task in failed[:3]:
-            stream, text = "", ""
+            stream, text = "", Markup("")
             for where in (Stream.STDERR, Stream.STDOUT):
-                log = Log(self._parts.runner, job.id, task, job.attempt, where)
+                log = Log(visit.runner, job.id, task, job.attempt, where)
                 size = await log.size()
                 if size:
                     start = max(await log.start_of_lines(_LINES, size), size - _LONGEST)
-                    stream, text = where.value, (await log.read(start, size - start)).decode(errors="replace")
+                    stream, text = where.value, _painted(await log.read(start, size - start))
                     break
-            found.append(Failure(task, stream, text.rstrip("\n")))
+            found.append(Failure(task, stream, text))
         return found
 
 
@@ -120,6 +128,14 @@ def _phases(job: JobView, kill_timeout: float | None) -> Sequence[Phase]:
     if not grace:
         return (Phase("SIGKILL", at),)
     return (Phase("SIGINT", at), Phase("SIGTERM", at + grace / 2), Phase("SIGKILL", at + grace))
+
+
+def _painted(data: bytes) -> Markup:
+    pen, lines = PLAIN, []
+    for line in data.decode(errors="replace").rstrip("\n").split("\n"):
+        painted, pen = paint(line, pen)
+        lines.append(painted)
+    return Markup("\n").join(lines)
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,6 @@ from quart import Response
 from prunner_trio.http.pages.board import Board, Boards
 from prunner_trio.http.pages.jobs_filter import Filter, filter_values, find_jobs
 from prunner_trio.http.pages.visit import Visit
-from prunner_trio.http.service import Parts
 
 __all__ = ["AllJobs"]
 
@@ -16,8 +15,8 @@ __all__ = ["AllJobs"]
 class AllJobs:
     """Answers for the list of all jobs."""
 
-    def __init__(self, boards: Boards, parts: Parts) -> None:
-        self._boards, self._parts = boards, parts
+    def __init__(self, boards: Boards) -> None:
+        self._boards = boards
         # A form stands on it, which a reload would empty.
         self._board = Board("jobs", ("list",), self._values, refresh=None)
 
@@ -26,7 +25,7 @@ class AllJobs:
         return await self._boards.answer(self._board, visit)
 
     async def _values(self, visit: Visit) -> Mapping[str, Any]:
-        runner = self._parts.runner
+        runner = visit.runner
         wanted = Filter.read(visit.query)
         found = await find_jobs(runner, wanted, visit.query)
         names = sorted({*(view.name for view in runner.pipelines()), *filter(None, (wanted.pipeline,))})

@@ -5,9 +5,11 @@ from typing import Any
 
 import attrs
 import trio
+from markupsafe import Markup
 from quart import Response
 
 from prunner_trio.http.pages.board import Board, Boards
+from prunner_trio.http.pages.pictures import runs_of
 from prunner_trio.http.pages.start_form import Asked
 from prunner_trio.http.pages.visit import Visit
 from prunner_trio.http.service import Parts
@@ -37,6 +39,11 @@ class Row:
         """How the latest job ended."""
         return self.ends[-1] if self.ends else None
 
+    @property
+    def spark(self) -> Markup:
+        """The latest jobs as bars."""
+        return runs_of(self.ends)
+
 
 class Overview:
     """Answers for the start page."""
@@ -56,7 +63,7 @@ class Overview:
             ends[pipeline.name] = await history.ends(pipeline.name)
             if number % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        rows = [Row(view, self._at_once(view.name), ends.get(view.name, ())) for view in runner.pipelines()]
+        rows = [Row(view, self._at_once(visit, view.name), ends.get(view.name, ())) for view in runner.pipelines()]
         live = list(runner.live())
         waiting = [job for job in live if job.state is State.WAITING]
         places = {k: place for name in {job.pipeline for job in waiting} for k, place in runner.places(name).items()}
@@ -68,8 +75,8 @@ class Overview:
             "waiting": sorted(told, key=lambda pair: _place(pair[0], pair[1].waiting and pair[1].waiting.position)),
         }
 
-    def _at_once(self, name: str) -> bool:
-        definition = self._parts.runner.definitions.get(name)
+    def _at_once(self, visit: Visit, name: str) -> bool:
+        definition = visit.runner.definitions.get(name)
         return definition is not None and not self._asked.of(definition) and definition.queue_partition_limit is None
 
 

@@ -1,5 +1,8 @@
 """One pipeline: the form that starts it, its tasks, its jobs."""
 
+import hashlib
+import json
+import secrets
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +21,7 @@ from prunner_trio.errors import (
 from prunner_trio.http.pages.board import Board, Boards
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.jobs_filter import Filter, filter_values, find_jobs
+from prunner_trio.http.pages.pictures import graph_of_pipeline, runs_of
 from prunner_trio.http.pages.start_form import Asked, BadForm, FormFields, again, read_form
 from prunner_trio.http.pages.visit import Refusal, Visit
 from prunner_trio.http.service import Parts
@@ -42,20 +46,15 @@ class PipelinePage:
     async def start(self, visit: Visit, name: str = "") -> Response:
         """Start a job, and answer with the way to it, or with the form again.
 
-        A form that is sent twice makes one job: it holds the id of the job that it will make.
+        A form that is sent twice makes one job.
         """
         name = name or visit.query.get("name", "")
-        definition, form = self._definition(name), await visit.form()
+        definition, form = self._definition(visit, name), await visit.form()
         try:
-            variables = read_form(form)
-            job_id = parse_job_id(form.get("job", ""))
-            known = await self._known(job_id) if job_id is not None else None
-            if known is not None:
-                same = known.pipeline == name and known.variables == variables and known.user == visit.user
-                job_id = known.id if same else None
-            if known is None or job_id is None:
-                partition = form.get("partition", "")
-                job_id = await self._submit(visit, definition, variables, partition, job_id)
+            variables, partition = read_form(form), form.get("partition", "")
+            job_id = _id_for(visit.user, form.get("key", ""), [name, variables, partition])
+            if await self._known(visit, job_id) is None:
+                await self._submit(visit, definition, variables, partition, job_id)
         except BadForm as exc:
             return await self._once_more(visit, definition, form, exc.problems)
         return self._front.go(visit.root, f"jobs/{job_id}")
@@ -66,10 +65,10 @@ class PipelinePage:
         definition: PipelineDef,
         variables: Mapping[str, object],
         partition: str,
-        job_id: JobId | None,
-    ) -> JobId:
+        job_id: JobId,
+    ) -> None:
         try:
-            job = self._parts.runner.submit(
+            job = visit.runner.submit(
                 definition.name, variables=variables, user=visit.user, partition=partition, job_id=job_id
             )
         except PipelineNotFound as exc:
@@ -83,11 +82,10 @@ class PipelinePage:
         except ShuttingDown as exc:
             raise Refusal(503, "It was not started: the daemon is about to end.") from exc
         await job.saved()
-        return job.id
 
-    async def _known(self, job_id: JobId) -> JobView | None:
+    async def _known(self, visit: Visit, job_id: JobId) -> JobView | None:
         try:
-            return await self._parts.runner.find(job_id)
+            return await visit.runner.find(job_id)
         except JobNotFound:
             return None
 
@@ -97,24 +95,27 @@ class PipelinePage:
         fields = again(self._asked.fields(definition, {}), form, problems)
         return await self._boards.again(self._board, visit, {"form": fields}, status=400, name=definition.name)
 
-    def _definition(self, name: str) -> PipelineDef:
-        definition = self._parts.runner.definitions.get(name)
+    def _definition(self, visit: Visit, name: str) -> PipelineDef:
+        definition = visit.runner.definitions.get(name)
         if definition is None:
             raise Refusal(404, f"There is no pipeline {name!r}.")
         return definition
 
     async def _values(self, visit: Visit, name: str) -> Mapping[str, Any]:
-        runner, definition = self._parts.runner, self._definition(name)
+        runner, definition = visit.runner, self._definition(visit, name)
         view = next(view for view in runner.pipelines() if view.name == name)
         wanted = Filter.read(visit.query, pipeline=name)
+        ends = await self._parts.v1.history.ends(name)
         return {
             "title": name,
             "definition": definition,
             "view": view,
-            "ends": await self._parts.v1.history.ends(name),
+            "ends": ends,
             "found": await find_jobs(runner, wanted, visit.query),
+            "graph": graph_of_pipeline(definition),
+            "spark": runs_of(ends),
             "form": await self._form(visit, definition),
-            "job_id": str(uuid.uuid4()),
+            "key": secrets.token_urlsafe(16),
             **filter_values(wanted),
         }
 
@@ -123,9 +124,21 @@ class PipelinePage:
         given = visit.query.get("from")
         if given is not None:
             job_id = parse_job_id(given)
-            job = None if job_id is None else await self._known(job_id)
+            job = None if job_id is None else await self._known(visit, job_id)
         else:
-            job = next(iter(await self._parts.runner.search(JobQuery(pipeline=definition.name, limit=1))), None)
+            job = next(iter(await visit.runner.search(JobQuery(pipeline=definition.name, limit=1))), None)
         if job is None or job.pipeline != definition.name:
             return self._asked.fields(definition, {})
         return self._asked.fields(definition, job.variables, job.partition)
+
+
+def _id_for(user: str, key: str, what: object) -> JobId:
+    """Return the id of the job that a form makes: the same for the same form with the same content.
+
+    Args:
+        key: of the form; empty: it has none, and each time is another one.
+    """
+    if not key:
+        return JobId(str(uuid.uuid4()))
+    text = json.dumps([user, key, what], sort_keys=True)
+    return JobId(str(uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=4)))

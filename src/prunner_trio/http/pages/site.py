@@ -24,7 +24,7 @@ from prunner_trio.http.pages.visit import Refusal, Visit, root_of
 from prunner_trio.http.rights import Role
 from prunner_trio.http.service import Parts
 
-__all__ = ["add_pages"]
+__all__ = ["Refuse", "add_pages"]
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +32,19 @@ Page = Callable[..., Awaitable[Response]]
 """Takes a `Visit` and what the path holds."""
 
 
+Refuse = Callable[[int], Response | None]
+"""Takes a status, and returns a page for a browser; None: no browser asks."""
+
+
 class _NameConverter(BaseConverter):
     """A name with any characters in it, at the end of a path."""
 
-    regex = ".+"
+    regex = "(?s:.+)"
     part_isolating = False
 
 
-def add_pages(app: QuartTrio, parts: Parts) -> None:
-    """Let an application answer with the pages of one runner."""
+def add_pages(app: QuartTrio, parts: Parts) -> Refuse:
+    """Let an application answer with the pages of one runner; return how it refuses what is not there."""
     app.url_map.converters["name"] = _NameConverter
     site = _Site(app, parts)
     front = site.front
@@ -59,6 +63,7 @@ def add_pages(app: QuartTrio, parts: Parts) -> None:
     for rule in ("/pipeline/<name:name>", "/pipeline/"):
         site.add(rule, pipeline.answer, need=Role.READ)
         site.add(rule, pipeline.start, "POST", need=Role.RUN)
+    return site.refuse
 
 
 class _Site:
@@ -112,7 +117,9 @@ class _Site:
 
     def _add_rule(self, rule: str, view: Page, methods: tuple[str, ...]) -> None:
         endpoint = f"{' '.join(methods)} {rule}".replace(".", " ")
-        self._app.add_url_rule(rule, endpoint, view, methods=list(methods), provide_automatic_options=False)
+        self._app.add_url_rule(
+            rule, endpoint, view, methods=list(methods), provide_automatic_options=False, strict_slashes=False
+        )
 
     def _refused(self, visit: Visit, status: int, text: str) -> Response:
         return self.front.page(visit, "refused.html", status=status, title=_TITLES[status], text=text)
@@ -142,7 +149,13 @@ class _Site:
         """End the session."""
         return self._sessions.sign_out(visit.facts, visit.root)
 
-    # ------------------------------------------------------------------------------------------------------- static
+    # ---------------------------------------------------------------------------------------------- static, and nothing
+
+    def refuse(self, status: int) -> Response | None:
+        """Answer a browser that asks for what is not there, whoever it is; None if it is no browser."""
+        if "text/html" not in request.headers.get("Accept", ""):
+            return None
+        return self.front.bare("lost.html", root_of(_raw_path()), status=status, title=_TITLES.get(status, "No"))
 
     async def static(self, path: str) -> Response:
         """Answer with a static file; that of an older version is the present one, and not to be kept."""
@@ -158,7 +171,9 @@ _TITLES = {
     400: "That cannot be used",
     403: "That is not allowed",
     404: "Nothing is here",
+    405: "That cannot be done here",
     409: "That is not possible now",
+    413: "That is too much",
     500: "Internal error",
     503: "Not now",
 }

@@ -8,7 +8,7 @@ import attrs
 
 from prunner_trio.http.facts import Request
 from prunner_trio.http.port import RunnerPort
-from prunner_trio.http.rights import Visitor
+from prunner_trio.http.rights import Role, Visitor
 
 __all__ = ["Refusal", "Visit", "local_path", "root_of", "url"]
 
@@ -58,6 +58,11 @@ class Visit:
         """The name in the token; empty if it has none."""
         return self.visitor.user
 
+    @property
+    def may_run(self) -> bool:
+        """Whether the visitor may start, cancel and repeat jobs."""
+        return self.visitor.rights.allows(Role.RUN)
+
 
 def root_of(raw_path: bytes) -> str:
     """Return the way from a page to the start page; a slash within a name is percent-encoded, and does not count."""
@@ -71,8 +76,12 @@ def local_path(text: str) -> str:
 
 
 def url(*parts: str) -> str:
-    """Return a path of these parts. Browsers resolve dots, even encoded ones, so such a name comes as a question."""
+    """Return a path of these parts.
+
+    Browsers resolve dots, even encoded ones, and slashes at the ends of a name are lost between those of the path: such
+    a name comes as a question.
+    """
     *folder, name = parts
-    if name in _DOTS:
-        return "/".join(quote(part, safe="") for part in folder) + "/?name=" + name
+    if name in _DOTS or name.startswith("/") or name.endswith("/"):
+        return "/".join(quote(part, safe="") for part in folder) + "/?name=" + quote(name, safe="")
     return "/".join(quote(part, safe="") for part in parts)

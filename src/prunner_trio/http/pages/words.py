@@ -1,6 +1,5 @@
 """How values look on a page: states as a word with a sign, times, durations, sizes."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -17,7 +16,6 @@ __all__ = [
     "duration_text",
     "lasting",
     "moment",
-    "plain",
     "sign_of_job",
     "sign_of_outcome",
     "sign_of_task",
@@ -59,7 +57,6 @@ _OUTCOMES: Mapping[Outcome, Sign] = {
     Outcome.NOT_SAVED: Sign("bad", "✗", "not saved"),
     Outcome.INTERNAL: Sign("bad", "✗", "internal error"),
 }
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _STOPPING = Sign("run", "■", "stopping")
 _ALLOWED = Sign("off", "✗", "failed, allowed")
 
@@ -128,8 +125,3 @@ def bytes_text(size: int | None) -> str:
             break
         value /= 1024
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
-
-
-def plain(text: str) -> str:
-    """Return what a program wrote without what steers terminals."""
-    return _ESCAPES.sub("", text)
