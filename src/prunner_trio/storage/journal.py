@@ -15,7 +15,7 @@ from typing import TypeVar
 import trio
 
 from prunner_trio.errors import StoreError
-from prunner_trio.execution.seams import Change, Expired, JobAdded, SavedJob, Ticket
+from prunner_trio.execution.seams import Change, Expired, SavedJob, TaskChanged, Ticket
 from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId, JobQuery, JobView
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
@@ -126,7 +126,7 @@ class SqliteJournal:
         self._looked_at: Ticket = 0
         self._open = Batch(first=1)
         self._writing: Batch | None = None
-        self._waited_for = False  # somebody waits for a change of the open batch
+        self._waited_for = False  # the open batch has a change that does not linger
         self._lingering = False  # the writer will say when the open batch is to be handed over
         self._saved = trio.Event()  # the next time that everything so far is on disk
         self._refused: dict[Ticket, str] = {}
@@ -162,13 +162,13 @@ class SqliteJournal:
     def record(self, change: Change) -> Ticket:
         """Take a change into the open batch; see `Journal.record`.
 
-        It is written at once if somebody waits for it, else within `LINGER` seconds: most changes of tasks come one by
-        one, nobody waits for them, and each transaction costs as much as the start of a process.
+        It is written at once, but for the change of a task for which nobody waits: that is written within `LINGER`
+        seconds, for they come one by one, and each transaction costs as much as the start of a process.
         """
         self._recorded += 1
         if not self._closed:
             self._open.changes.append(change)
-            self._waited_for = self._waited_for or isinstance(change, JobAdded)  # whoever schedules a job waits for it
+            self._waited_for = self._waited_for or not isinstance(change, TaskChanged)
             if self._writing is None:
                 self._go_on()
         return self._recorded
