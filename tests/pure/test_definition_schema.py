@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from prunner_trio.definition import Hook, Limits, Notify, PipelineDef, TaskDef, json_schema, parse_definitions
+from prunner_trio.definition.incoming_schema import INCOMING, SOURCE
 from prunner_trio.definition.schema import FILE, HANDLER, HOOK, LEVELS, LIMITS, NOTIFY, PIPELINE, TASK
 
 MANUAL = Path(__file__).parents[2] / "docs" / "definitions.md"
@@ -35,7 +36,7 @@ def test_the_schema_describes_every_key_and_no_other() -> None:
     parts = schema["$defs"]
     for table, part in [
         (FILE, schema),
-        *zip([PIPELINE, TASK, HANDLER, LIMITS, NOTIFY, HOOK], parts.values(), strict=True),
+        *zip([PIPELINE, TASK, HANDLER, LIMITS, NOTIFY, HOOK, INCOMING, SOURCE], parts.values(), strict=True),
     ]:
         assert set(part["properties"]) == set(table)
         assert all(spec["description"] for spec in part["properties"].values())
@@ -59,6 +60,8 @@ def with_key(level: str, key: str) -> str:
     example = f"{key}: {LEVELS[level][key].example}"
     extra = {"queue_partition_limit": ", queue_strategy: partitioned_replace"}.get(key, "")
     other = {"secret_env": ", webhook: 'http://localhost/'", "timeout": ", command: a"}.get(key, "")
+    kind = ", kind: generic"
+    source = {"default": ", from: a", "type": ", from: a"}.get(key, "")
     return {
         "the top level": example,
         "a pipeline": f"pipelines: {{p: {{{example}{extra}}}}}",
@@ -66,6 +69,10 @@ def with_key(level: str, key: str) -> str:
         "on_error": f"pipelines: {{p: {{on_error: {{script: [a], {example if key != 'script' else 'x-a: b'}}}}}}}",
         "limits": f"pipelines: {{p: {{limits: {{{example}}}}}}}",
         "notify": f"pipelines: {{p: {{notify: {{{example}}}}}}}",
+        "an incoming hook": f"pipelines: {{p: {{hooks: {{site: {{{example}{kind if key != 'kind' else ''}}}}}}}}}",
+        "a variable of an incoming hook": (
+            f"pipelines: {{p: {{hooks: {{site: {{kind: github, variables: {{v: {{{example}{source}}}}}}}}}}}}}"
+        ),
         "a hook": f"pipelines: {{p: {{notify: {{failure: [{{{example}{other}}}]}}}}}}",
     }[level]
 

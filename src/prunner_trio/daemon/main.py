@@ -22,6 +22,7 @@ from prunner_trio._version import __version__
 from prunner_trio.daemon.config import Settings, find_secret
 from prunner_trio.daemon.early import HEARD
 from prunner_trio.daemon.ending import hand_over, jobs_end
+from prunner_trio.daemon.hook_secrets import HookSecrets
 from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
 from prunner_trio.daemon.metering import build_info, scraping
@@ -123,6 +124,7 @@ class _Daemon:
     _reloader: Reloader | None = attrs.field(default=None, init=False)
     _reload_later: bool = attrs.field(default=False, init=False)
     _secrets: Mapping[str, str] = attrs.field(factory=dict, init=False, repr=False)
+    _hook_secrets: HookSecrets = attrs.field(init=False)
     _farewell: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _notifier: Notifier = attrs.field(factory=Notifier, init=False)
@@ -202,6 +204,8 @@ class _Daemon:
             )
             self._secrets = world.secrets
             warn_of_secrets(definitions, world.secrets)
+            self._hook_secrets = HookSecrets(world.secrets, Path(world.cwd))
+            await trio.to_thread.run_sync(self._hook_secrets.read, definitions, abandon_on_cancel=True)
             log.info("loaded definitions", extra={"pipelines": len(definitions), "files": len(definitions.files)})
             if not definitions.files:
                 log.warning("no definition file", extra={"path": settings.path, "pattern": settings.pattern})
@@ -281,6 +285,7 @@ class _Daemon:
             interval=settings.poll_interval if settings.watch else None,
             before=self._notifier.reloading,
             after=self._reloaded,
+            read_more=self._hook_secrets.read,
             lacking=missing_limits,
             no_keep=self._no_keep,
         )
@@ -292,6 +297,7 @@ class _Daemon:
             behind=web_behind(profiling=settings.enable_profiling),
             metrics=scraping(self._metrics),
             closing=shutdown,
+            hook_secrets=self._hook_secrets.of,
         )
         with contextlib.ExitStack() as watching:
             info = build_info(self._containment)

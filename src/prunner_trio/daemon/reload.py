@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -26,6 +25,7 @@ class Reloader:
         interval: seconds between two looks without a request; None: none.
         before: called before each look that was requested.
         after: called after each look, with whether it was requested.
+        read_more: called with definitions that have no problem, in the thread that has read them.
         lacking: see `load_definitions`, as of `no_keep`.
     """
 
@@ -36,6 +36,7 @@ class Reloader:
     interval: float | None = None
     before: Callable[[], None] = attrs.field(default=lambda: None, kw_only=True)
     after: Callable[[bool], None] = attrs.field(default=lambda _asked: None, kw_only=True)
+    read_more: Callable[[Definitions], None] = attrs.field(default=lambda _found: None, kw_only=True)
     lacking: Callable[[], Mapping[str, str]] = attrs.field(default=dict, kw_only=True)
     no_keep: str = attrs.field(default="", kw_only=True)
     _requested: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -67,10 +68,7 @@ class Reloader:
 
     async def _reload(self, *, asked: bool) -> None:
         try:
-            load = partial(load_definitions, no_keep=self.no_keep)
-            found = await trio.to_thread.run_sync(
-                load, self.pattern, self.base, self.lacking, abandon_on_cancel=True, limiter=self._thread
-            )
+            found = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True, limiter=self._thread)
         except InvalidDefinition as exc:
             if asked or exc.problems != self._known_problems:
                 for problem in exc.problems:
@@ -84,3 +82,8 @@ class Reloader:
             self.replace(found)
         if changed or asked:
             log.info("reloaded definitions", extra={"pipelines": len(found), "changed": str(changed).lower()})
+
+    def _read(self) -> Definitions:
+        found = load_definitions(self.pattern, self.base, self.lacking, no_keep=self.no_keep)
+        self.read_more(found)
+        return found

@@ -8,12 +8,12 @@ from pathlib import Path
 import attrs
 
 from prunner_trio.daemon.dotenv import read_dotenv_files
-from prunner_trio.definition import schema
+from prunner_trio.definition import HOOK_SECRET_VARIABLE, schema
 
 __all__ = ["World", "look_around"]
 
 SECRET_VARIABLE = "PRUNNER_JWT_SECRET"
-_HOOKS = schema.SECRET_VARIABLE
+_OF_HOOKS = (schema.SECRET_VARIABLE, HOOK_SECRET_VARIABLE)
 
 
 @attrs.frozen
@@ -24,7 +24,7 @@ class World:
         env: the environment, below that of pipelines and tasks.
         cwd: the directory in which scripts run.
         shell: for tasks whose definition names none.
-        secrets: the keys for the signatures of webhooks, by their variables. Not for tasks.
+        secrets: the keys for the signatures of webhooks, sent and received, by their variables. Not for tasks.
     """
 
     env: Mapping[str, str] = attrs.field(repr=False)
@@ -45,5 +45,9 @@ def look_around(environ: Mapping[str, str], env_files: Iterable[str]) -> World:
     cwd = os.getcwd()
     env = {**environ, **read_dotenv_files(env_files, Path(cwd))}
     env.pop(SECRET_VARIABLE, None)
-    secrets = {name: env.pop(name) for name in list(env) if name == _HOOKS or name.startswith(f"{_HOOKS}_")}
+    secrets = {name: env.pop(name) for name in list(env) if _is_of_hooks(name)}
     return World(env, cwd, "bash" if shutil.which("bash", path=env.get("PATH", os.defpath)) else "sh", secrets)
+
+
+def _is_of_hooks(name: str) -> bool:
+    return any(name == secret or name.startswith(f"{secret}_") for secret in _OF_HOOKS)

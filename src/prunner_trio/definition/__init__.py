@@ -3,6 +3,7 @@
 from prunner_trio.definition.check import parse_definitions, problems_json, startup_text
 from prunner_trio.definition.duration import format_duration, parse_duration
 from prunner_trio.definition.graph import cycles, order, to_dot, to_svg, to_text
+from prunner_trio.definition.incoming import HOOK_SECRET_VARIABLE, HookKind, HookVariable, IncomingHook, VariableType
 from prunner_trio.definition.load import load_definitions
 from prunner_trio.definition.pipeline import (
     DEFAULT_KILL_TIMEOUT,
@@ -21,9 +22,13 @@ from prunner_trio.definition.schema import json_schema
 
 __all__ = [
     "DEFAULT_KILL_TIMEOUT",
+    "HOOK_SECRET_VARIABLE",
     "ON_ERROR",
     "Definitions",
     "Hook",
+    "HookKind",
+    "HookVariable",
+    "IncomingHook",
     "Limits",
     "Notify",
     "OnDaemonCrash",
@@ -31,6 +36,7 @@ __all__ = [
     "PipelineDef",
     "QueueStrategy",
     "TaskDef",
+    "VariableType",
     "cycles",
     "format_duration",
     "json_schema",

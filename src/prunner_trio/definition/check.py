@@ -1,18 +1,20 @@
 """From the nodes of a file to pipelines, or to problems: all of them, each with its place."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
-from prunner_trio.definition import graph
+from prunner_trio.definition import check_hooks, graph
+from prunner_trio.definition.check_parts import Values, Where, Wrong, describe, quote, text_problem
 from prunner_trio.definition.duration import parse_duration
+from prunner_trio.definition.incoming import HookKind, IncomingHook, VariableType
+from prunner_trio.definition.keys import Key, Kind, Table
 from prunner_trio.definition.pipeline import (
     NO_HOOKS,
     NO_LIMITS,
@@ -38,9 +40,6 @@ from prunner_trio.definition.schema import (
     PIPELINE,
     SECRET_VARIABLE,
     TASK,
-    Key,
-    Kind,
-    Table,
 )
 from prunner_trio.definition.size import parse_log_limit, parse_size
 from prunner_trio.definition.suggest import closest
@@ -94,8 +93,9 @@ def check_files(
     pipelines: list[PipelineDef] = []
     problems: list[Problem] = []
     owners: dict[str, str] = {}
+    hook_owners: dict[str, str] = {}
     for file in sorted(files):
-        checker = _Checker(file, lacking, no_keep)
+        checker = _Checker(file, lacking, no_keep, hook_owners)
         pipelines += checker.check(files[file], owners)
         problems += checker.problems
     by_name = {pipeline.name: pipeline for pipeline in sorted(pipelines, key=lambda pipeline: pipeline.name)}
@@ -127,40 +127,6 @@ def _startup_line(problem: Problem) -> str:
     return f"loading {problem.file}: {problem.message}{tail}"
 
 
-def _quote(text: str) -> str:
-    return json.dumps(text if len(text) <= 80 else text[:79] + "…", ensure_ascii=False)
-
-
-def _describe(node: Node) -> str:
-    match node:
-        case MapNode():
-            return "a map"
-        case ListNode():
-            return "a list"
-        case TextNode():
-            return "null" if node.null else _quote(node.text)
-
-
-def _text_problem(node: Node) -> str:
-    """Return why `node` is no text; empty if it is one."""
-    if not isinstance(node, TextNode):
-        return f"must be a text, not {_describe(node)}"
-    if node.null:
-        return "must be a text, but is empty"
-    return "must not contain the character NUL" if "\0" in node.text else ""
-
-
-@attrs.frozen
-class _Where:
-    """Where in the file we are: the path of the key, and how messages begin."""
-
-    key: str = ""
-    prefix: str = ""
-
-    def below(self, key: str, prefix: str = "") -> "_Where":
-        return _Where(f"{self.key}.{key}" if self.key else key, self.prefix + prefix)
-
-
 @attrs.frozen
 class _Needs:
     """What one task depends on, and where each stands."""
@@ -169,26 +135,11 @@ class _Needs:
 
 
 @attrs.define(eq=False)
-class _Values:
-    """The keys of one map that were good, and the names of those that were not."""
-
-    good: dict[str, Any] = attrs.field(factory=dict)
-    bad: set[str] = attrs.field(factory=set)
-
-    def judged(self, *keys: str) -> bool:
-        """Whether these can be compared with one another."""
-        return self.bad.isdisjoint(keys)
-
-
-class _Wrong(Exception):
-    """A value that was reported and cannot be used."""
-
-
-@attrs.define(eq=False)
 class _Checker:
     file: str
     lacking: Callable[[], Mapping[str, str]]
     no_keep: str
+    hook_owners: dict[str, str]
     problems: list[Problem] = attrs.field(factory=list)
     _comparisons: int = 0
 
@@ -199,15 +150,15 @@ class _Checker:
         if root is None or root.null:
             return []
         if not isinstance(root, MapNode):
-            self._report(_Where(), root, f"decoding YAML: the file must be a map, not {_describe(root)}")
+            self.report(Where(), root, f"decoding YAML: the file must be a map, not {describe(root)}")
             return []
-        values = self._values(FILE, root, _Where())
+        values = self.values(FILE, root, Where())
         found: list[PipelineDef] = []
         for entry in values.good.get("pipelines", ()):
-            where = _Where("pipelines").below(entry.key, f"invalid pipeline definition {_quote(entry.key)}: ")
+            where = Where("pipelines").below(entry.key, f"invalid pipeline definition {quote(entry.key)}: ")
             if entry.key in owners:
-                message = f"pipeline {_quote(entry.key)} was already declared in {owners[entry.key]}"
-                self._report(_Where(where.key), entry, message)
+                message = f"pipeline {quote(entry.key)} was already declared in {owners[entry.key]}"
+                self.report(Where(where.key), entry, message)
             owners.setdefault(entry.key, self.file)
             before = len(self.problems)
             pipeline = self._pipeline(entry, where)
@@ -215,13 +166,13 @@ class _Checker:
                 found.append(pipeline)
         return found
 
-    def _report(self, where: _Where, at: Node | Entry, message: str, hint: str = "") -> None:
+    def report(self, where: Where, at: Node | Entry, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, at.line, at.column, where.key, where.prefix + message, hint))
 
     # -- maps ------------------------------------------------------------------------------------------------------
 
-    def _values(self, table: Table, node: MapNode, where: _Where) -> _Values:
-        values = _Values()
+    def values(self, table: Table, node: MapNode, where: Where) -> Values:
+        values = Values()
         for entry in node.entries:
             key = table.get(entry.key)
             if key is None:
@@ -230,61 +181,74 @@ class _Checker:
             elif not entry.value.null:
                 try:
                     values.good[key.name] = self._read(key, entry.value, where.below(key.name))
-                except _Wrong:
+                except Wrong:
                     values.bad.add(key.name)
         return values
 
-    def _unknown(self, table: Table, entry: Entry, where: _Where) -> None:
-        self._report(where.below(entry.key), entry, f"unknown key {_quote(entry.key)}", self._hint(table, entry))
+    def _unknown(self, table: Table, entry: Entry, where: Where) -> None:
+        self.report(where.below(entry.key), entry, f"unknown key {quote(entry.key)}", self._hint(table, entry))
 
     def _hint(self, table: Table, entry: Entry) -> str:
         levels = [level for level, other in HINTED.items() if entry.key in other]
         if levels:
-            return f"{_quote(entry.key)} belongs into {' or '.join(levels)}"
+            return f"{quote(entry.key)} belongs into {' or '.join(levels)}"
         for key in table.values():
             if entry.key.lower() in key.also:
-                return f"did you mean {_quote(key.name)}?"
-        if guess := self._closest(entry.key, table):
-            return f"did you mean {_quote(guess)}?"
+                return f"did you mean {quote(key.name)}?"
+        if guess := self.closest(entry.key, table):
+            return f"did you mean {quote(guess)}?"
         for level, other in HINTED.items():
             for key in other.values():
                 if entry.key.lower() in key.also and not isinstance(entry.value, MapNode):
-                    return f"did you mean {_quote(key.name)}, which belongs into {level}?"
+                    return f"did you mean {quote(key.name)}, which belongs into {level}?"
         if table is FILE and isinstance(entry.value, MapNode) and entry.value.get("tasks") is not None:
             return 'a pipeline belongs below "pipelines"'
         if table is PIPELINE and isinstance(entry.value, MapNode) and entry.value.get("script") is not None:
             return 'a task belongs below "tasks"'
         return f"allowed: {', '.join(table)}"
 
-    def _closest(self, word: str, candidates: Iterable[str]) -> str | None:
+    def closest(self, word: str, candidates: Iterable[str]) -> str | None:
         some = list(islice(candidates, max(0, _MAX_COMPARISONS - self._comparisons)))
         self._comparisons += len(some)
         return closest(word, some)
 
-    def _pipeline(self, entry: Entry, where: _Where) -> PipelineDef | None:
+    def _pipeline(self, entry: Entry, where: Where) -> PipelineDef | None:
         if not entry.key or "\0" in entry.key:
-            self._report(where, entry, "the name of a pipeline must not be empty nor contain the character NUL")
+            self.report(where, entry, "the name of a pipeline must not be empty nor contain the character NUL")
         if entry.value.null:
             return PipelineDef(entry.key, file=self.file)
         if not isinstance(entry.value, MapNode):
-            self._report(where, entry.value, f"a pipeline must be a map, not {_describe(entry.value)}")
+            self.report(where, entry.value, f"a pipeline must be a map, not {describe(entry.value)}")
             return None
-        values = self._values(PIPELINE, entry.value, where)
+        values = self.values(PIPELINE, entry.value, where)
         self._check_queue(values, entry, where)
         self._check_enforceable(entry.value, where)
         tasks = values.good.pop("tasks", {})
         if ON_ERROR in tasks and values.good.get("on_error") is not None:
             message = f'a task cannot have the name "{ON_ERROR}" beside the key {ON_ERROR}'
-            self._report(where.below("tasks").below(ON_ERROR), entry.value, message, "give the task another name")
+            self.report(where.below("tasks").below(ON_ERROR), entry.value, message, "give the task another name")
         self._check_log_limits(tasks, values, entry.value, where)
+        if "hooks" in values.good:
+            values.good["hooks"] = self._own_hooks(values.good["hooks"], entry.key, where)
         names = self._order(tasks, where)
         if not values.good.get("concurrency", 1):
             values.good["concurrency"] = 1
         return PipelineDef(entry.key, tuple(tasks[name][0] for name in names), file=self.file, **values.good)
 
-    def _check_queue(self, values: _Values, entry: Entry, where: _Where) -> None:
+    def _own_hooks(
+        self, found: Mapping[str, tuple[Entry, IncomingHook]], pipeline: str, where: Where
+    ) -> tuple[IncomingHook, ...]:
+        """Return the hooks of a pipeline, after a look at those of all others: a request has nothing but the name."""
+        for name, (entry, _) in found.items():
+            if name in self.hook_owners:
+                message = f"hook {quote(name)} was already declared in {self.hook_owners[name]}"
+                self.report(where.below("hooks").below(name), entry, message)
+            self.hook_owners.setdefault(name, f"{self.file}, for pipeline {quote(pipeline)}")
+        return tuple(hook for _, hook in found.values())
+
+    def _check_queue(self, values: Values, entry: Entry, where: Where) -> None:
         def report(key: str, message: str) -> None:
-            self._report(where.below(key), _value_or(entry, key), f"{key} {message}")
+            self.report(where.below(key), _value_or(entry, key), f"{key} {message}")
 
         good = values.good
         partitioned = good.get("queue_strategy") is QueueStrategy.PARTITIONED_REPLACE
@@ -299,10 +263,10 @@ class _Checker:
         if values.judged("start_delay", "queue_limit") and good.get("start_delay") and good.get("queue_limit") == 0:
             report("start_delay", "needs queue_limit > 0")
 
-    def _check_enforceable(self, pipeline: MapNode, where: _Where) -> None:
+    def _check_enforceable(self, pipeline: MapNode, where: Where) -> None:
         """Report limits that this machine lacks the means for; pipelines may say that they can do without."""
 
-        def check(node: Node | None, here: _Where, optional: bool) -> bool:
+        def check(node: Node | None, here: Where, optional: bool) -> bool:
             if not isinstance(node, MapNode):
                 return optional
             flag = node.get("limits_optional")
@@ -312,24 +276,24 @@ class _Checker:
             if isinstance(limits, MapNode) and not optional:
                 for entry in limits.entries:
                     if not entry.value.null and (why := self.lacking().get(entry.key)) is not None:
-                        message = f"this machine cannot enforce the limit {_quote(entry.key)}: {why}"
+                        message = f"this machine cannot enforce the limit {quote(entry.key)}: {why}"
                         hint = "limits_optional: true lets tasks run without it"
-                        self._report(here.below("limits").below(entry.key), entry, message, hint)
+                        self.report(here.below("limits").below(entry.key), entry, message, hint)
             return optional
 
         optional = check(pipeline, where, False)
         tasks = pipeline.get("tasks")
         for entry in tasks.entries if isinstance(tasks, MapNode) else ():
-            check(entry.value, where.below("tasks").below(entry.key, f"task {_quote(entry.key)}: "), optional)
+            check(entry.value, where.below("tasks").below(entry.key, f"task {quote(entry.key)}: "), optional)
         check(pipeline.get("on_error"), where.below("on_error", "on_error: "), optional)
 
     def _check_log_limits(
-        self, tasks: Mapping[str, tuple[TaskDef, _Needs]], values: _Values, pipeline: MapNode, where: _Where
+        self, tasks: Mapping[str, tuple[TaskDef, _Needs]], values: Values, pipeline: MapNode, where: Where
     ) -> None:
         """Report limits of logs for processes that may outlive whoever reads what they write."""
         below = where.below("tasks")
         places = [
-            (task, _child(pipeline.get("tasks"), name), below.below(name, f"task {_quote(name)}: "))
+            (task, _child(pipeline.get("tasks"), name), below.below(name, f"task {quote(name)}: "))
             for name, (task, _) in tasks.items()
         ]
         if (handler := values.good.get("on_error")) is not None:
@@ -357,9 +321,9 @@ class _Checker:
                         "while no daemon is there"
                     )
                     hint = "write log_limit: none"
-                self._report(here, at, message, hint)
+                self.report(here, at, message, hint)
 
-    def _order(self, tasks: Mapping[str, tuple[TaskDef, _Needs]], where: _Where) -> Sequence[str]:
+    def _order(self, tasks: Mapping[str, tuple[TaskDef, _Needs]], where: Where) -> Sequence[str]:
         """Return the names in their order; those as they stand if the graph is no good."""
         needs = {name: task.depends_on for name, (task, _) in tasks.items()}
         sound = True
@@ -367,26 +331,26 @@ class _Checker:
             for need, node in wanted.nodes.items():
                 if need not in tasks:
                     sound = False
-                    message = f"missing task {_quote(need)} referenced in depends_on of task {_quote(name)}"
-                    guess = self._closest(need, (other for other in tasks if other != name))
-                    hint = f"did you mean {_quote(guess)}?" if guess else ""
-                    self._report(where.below("tasks").below(name).below("depends_on"), node, message, hint)
+                    message = f"missing task {quote(need)} referenced in depends_on of task {quote(name)}"
+                    guess = self.closest(need, (other for other in tasks if other != name))
+                    hint = f"did you mean {quote(guess)}?" if guess else ""
+                    self.report(where.below("tasks").below(name).below("depends_on"), node, message, hint)
         for path in islice(graph.cycles(needs), _MAX_CYCLES):
             sound = False
             last, first = path[-2:]
             message = f"tasks depend on one another in a cycle: {_path(path)}"
             closing = tasks[last][1].nodes[first]
-            self._report(where.below("tasks").below(last).below("depends_on"), closing, message)
+            self.report(where.below("tasks").below(last).below("depends_on"), closing, message)
         return graph.order(needs) if sound else tuple(tasks)
 
     # -- values ----------------------------------------------------------------------------------------------------
 
-    def _read(self, key: Key, node: Node, where: _Where) -> Any:
-        readers: dict[Kind, Callable[[Key, Node, _Where], Any]] = {
+    def _read(self, key: Key, node: Node, where: Where) -> Any:
+        readers: dict[Kind, Callable[[Key, Node, Where], Any]] = {
             Kind.COUNT: self._count,
             Kind.FLAG: self._flag,
             Kind.DURATION: self._duration,
-            Kind.TEXT: self._text,
+            Kind.TEXT: self.text,
             Kind.STRATEGY: self._strategy,
             Kind.ORPHANS: self._orphans,
             Kind.SIZE: self._size,
@@ -404,29 +368,38 @@ class _Checker:
             Kind.PIPELINES: self._entries,
             Kind.TASKS: self._tasks,
             Kind.HANDLER: self._handler,
+            Kind.INCOMING: partial(check_hooks.read_incoming, self),
+            Kind.HOOK_KIND: partial(check_hooks.read_word, self, HookKind),
+            Kind.HOOK_SECRET: partial(check_hooks.read_secret_name, self),
+            Kind.EVENTS: partial(check_hooks.read_events, self),
+            Kind.BRANCHES: partial(check_hooks.read_branches, self),
+            Kind.SOURCES: partial(check_hooks.read_sources, self),
+            Kind.PATH: partial(check_hooks.read_path, self),
+            Kind.SCALAR: self.text,
+            Kind.TYPE: partial(check_hooks.read_word, self, VariableType),
         }
         return readers[key.kind](key, node, where)
 
-    def _wrong(self, where: _Where, node: Node, message: str, hint: str = "") -> _Wrong:
-        self._report(where, node, message, hint)
-        return _Wrong()
+    def wrong(self, where: Where, node: Node, message: str, hint: str = "") -> Wrong:
+        self.report(where, node, message, hint)
+        return Wrong()
 
-    def _count(self, key: Key, node: Node, where: _Where) -> int:
+    def _count(self, key: Key, node: Node, where: Where) -> int:
         if not isinstance(node, TextNode) or not node.plain or not _DECIMAL.fullmatch(node.text):
             hint = ""
             if isinstance(node, TextNode) and _AMBIGUOUS.fullmatch(node.text):
                 hint = "without zeros in front, they mean octal to some"
             elif isinstance(node, TextNode) and not node.plain and _DECIMAL.fullmatch(node.text):
                 hint = "without quotes"
-            raise self._wrong(where, node, f"{key.name} must be a whole number, not {_describe(node)}", hint)
+            raise self.wrong(where, node, f"{key.name} must be a whole number, not {describe(node)}", hint)
         if len(node.text) > 20 or abs(number := int(node.text)) > _MAX_NUMBER:
-            raise self._wrong(where, node, f"{key.name} is too large: {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} is too large: {describe(node)}")
         number = int(node.text)
         if (number < 0 or (number == 0 and key.positive)) and key.below:
-            raise self._wrong(where, node, f"{key.name} {key.below}")
+            raise self.wrong(where, node, f"{key.name} {key.below}")
         return number
 
-    def _flag(self, key: Key, node: Node, where: _Where) -> bool:
+    def _flag(self, key: Key, node: Node, where: Where) -> bool:
         if isinstance(node, TextNode) and node.plain and node.text in _FLAGS:
             return _FLAGS[node.text]
         word = node.text.lower() if isinstance(node, TextNode) else ""
@@ -435,202 +408,202 @@ class _Checker:
             hint = "write true"
         elif word in ("no", "off", "n", "0", "false"):
             hint = "write false"
-        raise self._wrong(where, node, f"{key.name} must be true or false, not {_describe(node)}", hint)
+        raise self.wrong(where, node, f"{key.name} must be true or false, not {describe(node)}", hint)
 
-    def _duration(self, key: Key, node: Node, where: _Where) -> float:
+    def _duration(self, key: Key, node: Node, where: Where) -> float:
         if not isinstance(node, TextNode):
-            raise self._wrong(where, node, f"{key.name} must be a duration such as 1h30m, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a duration such as 1h30m, not {describe(node)}")
         try:
             seconds = parse_duration(node.text)
         except ValueError as exc:
             hint = f"write {node.text}s" if _DECIMAL.fullmatch(node.text) and len(node.text) < 20 else ""
-            raise self._wrong(where, node, f"{key.name}: {_quote(node.text)} {exc}", hint) from exc
+            raise self.wrong(where, node, f"{key.name}: {quote(node.text)} {exc}", hint) from exc
         if seconds < 0 or (key.positive and seconds == 0):
-            raise self._wrong(where, node, f"{key.name} {key.below}")
+            raise self.wrong(where, node, f"{key.name} {key.below}")
         return seconds
 
-    def _text(self, key: Key, node: Node, where: _Where) -> str:
-        if problem := _text_problem(node):
-            raise self._wrong(where, node, f"{key.name} {problem}")
+    def text(self, key: Key, node: Node, where: Where) -> str:
+        if problem := text_problem(node):
+            raise self.wrong(where, node, f"{key.name} {problem}")
         assert isinstance(node, TextNode)
         if not node.text.strip():
-            raise self._wrong(where, node, f"{key.name} must not be empty")
+            raise self.wrong(where, node, f"{key.name} must not be empty")
         return node.text
 
-    def _strategy(self, key: Key, node: Node, where: _Where) -> QueueStrategy:
+    def _strategy(self, key: Key, node: Node, where: Where) -> QueueStrategy:
         return self._one_of(QueueStrategy, "unknown queue strategy", key, node, where)
 
-    def _orphans(self, key: Key, node: Node, where: _Where) -> Orphans:
+    def _orphans(self, key: Key, node: Node, where: Where) -> Orphans:
         orphans = self._one_of(Orphans, "unknown way to treat orphans", key, node, where)
         if orphans is Orphans.KEEP and self.no_keep:
-            raise self._wrong(where, node, f"{key.name}: keep is not possible here: {self.no_keep}")
+            raise self.wrong(where, node, f"{key.name}: keep is not possible here: {self.no_keep}")
         return orphans
 
-    def _crash(self, key: Key, node: Node, where: _Where) -> OnDaemonCrash:
+    def _crash(self, key: Key, node: Node, where: Where) -> OnDaemonCrash:
         return self._one_of(OnDaemonCrash, "unknown way to recover", key, node, where)
 
-    def _one_of(self, words: type[_Word], unknown: str, key: Key, node: Node, where: _Where) -> _Word:
+    def _one_of(self, words: type[_Word], unknown: str, key: Key, node: Node, where: Where) -> _Word:
         if not isinstance(node, TextNode):
-            raise self._wrong(where, node, f"{key.name} must be a text, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a text, not {describe(node)}")
         try:
             return words(node.text)
         except ValueError as exc:
             guess = closest(node.text, words)
-            hint = f"did you mean {_quote(guess)}?" if guess else f"allowed: {', '.join(words)}"
-            raise self._wrong(where, node, f"{unknown}: {_quote(node.text)}", hint) from exc
+            hint = f"did you mean {quote(guess)}?" if guess else f"allowed: {', '.join(words)}"
+            raise self.wrong(where, node, f"{unknown}: {quote(node.text)}", hint) from exc
 
-    def _size(self, key: Key, node: Node, where: _Where) -> int:
+    def _size(self, key: Key, node: Node, where: Where) -> int:
         if not isinstance(node, TextNode):
-            raise self._wrong(where, node, f"{key.name} must be a size such as 64Mi, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a size such as 64Mi, not {describe(node)}")
         try:
             size = parse_size(node.text)
         except ValueError as exc:
-            raise self._wrong(where, node, f"{key.name}: {_quote(node.text)} {exc}") from exc
+            raise self.wrong(where, node, f"{key.name}: {quote(node.text)} {exc}") from exc
         if size < _SMALLEST:
-            raise self._wrong(where, node, f"{key.name} {key.below}")
+            raise self.wrong(where, node, f"{key.name} {key.below}")
         return size
 
-    def _log_limit(self, key: Key, node: Node, where: _Where) -> int:
+    def _log_limit(self, key: Key, node: Node, where: Where) -> int:
         if not isinstance(node, TextNode):
-            raise self._wrong(where, node, f"{key.name} must be a size such as 10Mi or none, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a size such as 10Mi or none, not {describe(node)}")
         try:
             return parse_log_limit(node.text)
         except ValueError as exc:
-            raise self._wrong(where, node, f"{key.name}: {_quote(node.text)} {exc}") from exc
+            raise self.wrong(where, node, f"{key.name}: {quote(node.text)} {exc}") from exc
 
-    def _number(self, key: Key, node: Node, where: _Where) -> float:
+    def _number(self, key: Key, node: Node, where: Where) -> float:
         if not isinstance(node, TextNode) or not node.plain or not _DECIMAL_FRACTION.fullmatch(node.text):
-            raise self._wrong(where, node, f"{key.name} must be a number such as 0.5, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a number such as 0.5, not {describe(node)}")
         if not 0.01 <= (number := float(node.text)) <= 10_000:
-            raise self._wrong(where, node, f"{key.name} {key.below}")
+            raise self.wrong(where, node, f"{key.name} {key.below}")
         return number
 
-    def _limits(self, key: Key, node: Node, where: _Where) -> Limits:
+    def _limits(self, key: Key, node: Node, where: Where) -> Limits:
         if not isinstance(node, MapNode):
-            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
-        good = self._values(LIMITS, node, where).good
+            raise self.wrong(where, node, f"{key.name} must be a {key.kind.value}, not {describe(node)}")
+        good = self.values(LIMITS, node, where).good
         return Limits(**good) if good else NO_LIMITS
 
-    def _notify(self, key: Key, node: Node, where: _Where) -> Notify:
+    def _notify(self, key: Key, node: Node, where: Where) -> Notify:
         if not isinstance(node, MapNode):
-            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
-        good = self._values(NOTIFY, node, _Where(where.key, f"{where.prefix}{key.name}: ")).good
+            raise self.wrong(where, node, f"{key.name} must be a {key.kind.value}, not {describe(node)}")
+        good = self.values(NOTIFY, node, Where(where.key, f"{where.prefix}{key.name}: ")).good
         return Notify(**good) if good else NO_HOOKS
 
-    def _hooks(self, key: Key, node: Node, where: _Where) -> tuple[Hook, ...]:
+    def _hooks(self, key: Key, node: Node, where: Where) -> tuple[Hook, ...]:
         if not isinstance(node, ListNode):
             hint = "write it as a list: put a dash in front" if isinstance(node, MapNode) else ""
-            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}", hint)
+            raise self.wrong(where, node, f"{key.name} must be a {key.kind.value}, not {describe(node)}", hint)
         hooks: list[Hook] = []
         for number, item in enumerate(node.items):
-            here = _Where(f"{where.key}[{number}]", where.prefix)
+            here = Where(f"{where.key}[{number}]", where.prefix)
             name = f"hook {number + 1} of {key.name}"
             if not isinstance(item, MapNode):
-                self._report(here, item, f"{name} must be a map, not {_describe(item)}", f"allowed: {', '.join(HOOK)}")
+                self.report(here, item, f"{name} must be a map, not {describe(item)}", f"allowed: {', '.join(HOOK)}")
                 continue
             before = len(self.problems)
-            values = self._values(HOOK, item, _Where(here.key, f"{here.prefix}{name}: "))
+            values = self.values(HOOK, item, Where(here.key, f"{here.prefix}{name}: "))
             if len(self.problems) > before:
                 continue
             if ("command" in values.good) == ("webhook" in values.good):
-                self._report(here, item, f"{name} must have either a command or a webhook")
+                self.report(here, item, f"{name} must have either a command or a webhook")
             elif "secret_env" in values.good and "command" in values.good:
-                self._report(here, item, f"{name}: secret_env is for webhooks only")
+                self.report(here, item, f"{name}: secret_env is for webhooks only")
             else:
                 hooks.append(Hook(**values.good))
         return tuple(hooks)
 
-    def _address(self, key: Key, node: Node, where: _Where) -> str:
-        text = self._text(key, node, where)
+    def _address(self, key: Key, node: Node, where: Where) -> str:
+        text = self.text(key, node, where)
         if not text.isascii() or not text.isprintable() or " " in text:
-            raise self._wrong(where, node, f"{key.name} must be plain ASCII without blanks", "percent-encode the rest")
+            raise self.wrong(where, node, f"{key.name} must be plain ASCII without blanks", "percent-encode the rest")
         try:
             parts = urlsplit(text)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             usable = False
         if not usable:
-            raise self._wrong(where, node, f"{key.name} must be an http or https address, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be an http or https address, not {describe(node)}")
         if parts.username is not None:  # the message must not repeat it
-            raise self._wrong(where, node, f"{key.name} must not contain a user or a password", "use secret_env")
+            raise self.wrong(where, node, f"{key.name} must not contain a user or a password", "use secret_env")
         return text
 
-    def _secret(self, key: Key, node: Node, where: _Where) -> str:
+    def _secret(self, key: Key, node: Node, where: Where) -> str:
         if not isinstance(node, TextNode) or not _SECRET_NAME.fullmatch(node.text):
             # Somebody may have written the secret itself, so it is not repeated.
             hint = f"the name of a variable of the daemon, not the secret itself, such as {SECRET_VARIABLE}_CHAT"
             message = f"{key.name} must be {SECRET_VARIABLE} or begin with {SECRET_VARIABLE}_"
-            raise self._wrong(where, node, message, hint)
+            raise self.wrong(where, node, message, hint)
         return node.text
 
-    def _entries(self, key: Key, node: Node, where: _Where) -> tuple[Entry, ...]:
+    def _entries(self, key: Key, node: Node, where: Where) -> tuple[Entry, ...]:
         if not isinstance(node, MapNode):
-            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a {key.kind.value}, not {describe(node)}")
         return node.entries
 
-    def _env(self, key: Key, node: Node, where: _Where) -> dict[str, str]:
+    def _env(self, key: Key, node: Node, where: Where) -> dict[str, str]:
         env: dict[str, str] = {}
         for entry in self._entries(key, node, where):
             here = where.below(entry.key)
             if not entry.key or "=" in entry.key or "\0" in entry.key:
-                message = f"the name {_quote(entry.key)} in env must not be empty nor contain = or the character NUL"
-                self._report(here, entry, message)
-            elif problem := _text_problem(entry.value):
+                message = f"the name {quote(entry.key)} in env must not be empty nor contain = or the character NUL"
+                self.report(here, entry, message)
+            elif problem := text_problem(entry.value):
                 hint = 'for an empty text, write ""' if entry.value.null else ""
-                self._report(here, entry.value, f"{_quote(entry.key)} in env {problem}", hint)
+                self.report(here, entry.value, f"{quote(entry.key)} in env {problem}", hint)
             elif isinstance(entry.value, TextNode):
                 env[entry.key] = entry.value.text
         return env
 
-    def _items(self, key: Key, node: Node, where: _Where) -> list[TextNode]:
+    def items(self, key: Key, node: Node, where: Where) -> list[TextNode]:
         if isinstance(node, TextNode):
-            hint = f"write it as a list: [{_quote(node.text)}]" if len(node.text) <= 60 else "write it as a list"
-            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}", hint)
+            hint = f"write it as a list: [{quote(node.text)}]" if len(node.text) <= 60 else "write it as a list"
+            raise self.wrong(where, node, f"{key.name} must be a {key.kind.value}, not {describe(node)}", hint)
         if not isinstance(node, ListNode):
-            raise self._wrong(where, node, f"{key.name} must be a {key.kind.value}, not {_describe(node)}")
+            raise self.wrong(where, node, f"{key.name} must be a {key.kind.value}, not {describe(node)}")
         good: list[TextNode] = []
         for number, item in enumerate(node.items):
-            if problem := _text_problem(item):
+            if problem := text_problem(item):
                 hint = "put the whole line in quotes, it contains a colon" if isinstance(item, MapNode) else ""
-                here = _Where(f"{where.key}[{number}]", where.prefix)
-                self._report(here, item, f"entry {number + 1} of {key.name} {problem}", hint)
+                here = Where(f"{where.key}[{number}]", where.prefix)
+                self.report(here, item, f"entry {number + 1} of {key.name} {problem}", hint)
             elif isinstance(item, TextNode):
                 good.append(item)
         return good
 
-    def _script(self, key: Key, node: Node, where: _Where) -> tuple[str, ...]:
-        return tuple(item.text for item in self._items(key, node, where))
+    def _script(self, key: Key, node: Node, where: Where) -> tuple[str, ...]:
+        return tuple(item.text for item in self.items(key, node, where))
 
-    def _needs(self, key: Key, node: Node, where: _Where) -> _Needs:
+    def _needs(self, key: Key, node: Node, where: Where) -> _Needs:
         nodes: dict[str, TextNode] = {}
-        for item in self._items(key, node, where):
+        for item in self.items(key, node, where):
             if item.text in nodes:
-                self._report(where, item, f"{_quote(item.text)} is there twice in {key.name}")
+                self.report(where, item, f"{quote(item.text)} is there twice in {key.name}")
             nodes.setdefault(item.text, item)
         return _Needs(nodes)
 
-    def _tasks(self, key: Key, node: Node, where: _Where) -> dict[str, tuple[TaskDef, _Needs]]:
+    def _tasks(self, key: Key, node: Node, where: Where) -> dict[str, tuple[TaskDef, _Needs]]:
         return {entry.key: self._task(entry, where) for entry in self._entries(key, node, where)}
 
-    def _task(self, entry: Entry, where: _Where) -> tuple[TaskDef, _Needs]:
-        here = where.below(entry.key, f"task {_quote(entry.key)}: ")
+    def _task(self, entry: Entry, where: Where) -> tuple[TaskDef, _Needs]:
+        here = where.below(entry.key, f"task {quote(entry.key)}: ")
         if not entry.key or "\0" in entry.key:
-            self._report(here, entry, "the name of a task must not be empty nor contain the character NUL")
+            self.report(here, entry, "the name of a task must not be empty nor contain the character NUL")
         elif len(entry.key.encode()) > _MAX_NAME_BYTES:
-            self._report(here, entry, f"the name of a task may have {_MAX_NAME_BYTES} bytes at most")
+            self.report(here, entry, f"the name of a task may have {_MAX_NAME_BYTES} bytes at most")
         if entry.value.null:
             return TaskDef(entry.key), _Needs()
         if not isinstance(entry.value, MapNode):
-            self._report(here, entry.value, f"a task must be a map, not {_describe(entry.value)}")
+            self.report(here, entry.value, f"a task must be a map, not {describe(entry.value)}")
             return TaskDef(entry.key), _Needs()
-        good = self._values(TASK, entry.value, here).good
+        good = self.values(TASK, entry.value, here).good
         needs = good.pop("depends_on", _Needs())
         return TaskDef(entry.key, depends_on=tuple(needs.nodes), **good), needs
 
-    def _handler(self, key: Key, node: Node, where: _Where) -> TaskDef | None:
+    def _handler(self, key: Key, node: Node, where: Where) -> TaskDef | None:
         if not isinstance(node, MapNode):
-            raise self._wrong(where, node, f"{key.name} must be a map, not {_describe(node)}")
-        good = self._values(HANDLER, node, _Where(where.key, f"{where.prefix}{key.name}: ")).good
+            raise self.wrong(where, node, f"{key.name} must be a map, not {describe(node)}")
+        good = self.values(HANDLER, node, Where(where.key, f"{where.prefix}{key.name}: ")).good
         return TaskDef(ON_ERROR, **good) if good.get("script") else None
 
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 
 import attrs
+
+from prunner_trio.definition.incoming import IncomingHook
 
 __all__ = [
     "DEFAULT_KILL_TIMEOUT",
@@ -191,6 +194,7 @@ class PipelineDef:
         on_daemon_crash: what becomes of a running job when the daemon dies.
         log_limit: default of its tasks; None: the runner's own (none unless told otherwise).
         notify: whom the daemon tells of the end of jobs.
+        hooks: under which names others may start jobs by a request.
     """
 
     name: str
@@ -215,6 +219,7 @@ class PipelineDef:
     on_daemon_crash: OnDaemonCrash = OnDaemonCrash.CANCEL
     log_limit: int | None = None
     notify: Notify = NO_HOOKS
+    hooks: tuple[IncomingHook, ...] = ()
 
 
 @attrs.frozen
@@ -240,6 +245,11 @@ class Definitions:
         if len(by_name) != len(pipelines):
             raise ValueError("two pipelines have the same name")
         return cls(by_name)
+
+    @cached_property
+    def hooks(self) -> Mapping[str, tuple[PipelineDef, IncomingHook]]:
+        """All incoming webhooks by name, each with its pipeline."""
+        return {hook.name: (pipeline, hook) for pipeline in self for hook in pipeline.hooks}
 
     def get(self, name: str) -> PipelineDef | None:
         """Return the pipeline of that name, if there is one."""

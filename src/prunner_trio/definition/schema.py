@@ -1,10 +1,10 @@
 """The keys of a definition file: one table from which the checker, the JSON Schema and the documentation are made."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 
-import attrs
-
+from prunner_trio.definition.incoming import HOOK_SECRET_VARIABLE, HookKind, VariableType
+from prunner_trio.definition.incoming_schema import INCOMING, SOURCE
+from prunner_trio.definition.keys import Key, Kind, Table, table
 from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, QueueStrategy
 from prunner_trio.definition.size import MIN_LOG_LIMIT
 
@@ -20,69 +20,11 @@ __all__ = [
     "PIPELINE",
     "SECRET_VARIABLE",
     "TASK",
-    "Key",
-    "Kind",
-    "Table",
     "json_schema",
 ]
 
 EXTENSION = "x-"
 """Keys that begin so are never read: room for anchors and for the data of other programs."""
-
-
-class Kind(StrEnum):
-    """What a key takes."""
-
-    COUNT = "whole number"
-    FLAG = "true or false"
-    DURATION = "duration"
-    TEXT = "text"
-    STRATEGY = "queue strategy"
-    ORPHANS = "kill, wait or keep"
-    SIZE = "size"
-    LOG_LIMIT = "size or none"
-    NUMBER = "number"
-    LIMITS = "map of limits"
-    CRASH = "cancel or requeue"
-    NOTIFY = "map of hooks"
-    HOOKS = "list of hooks"
-    ADDRESS = "http or https address"
-    SECRET = "name of a variable"
-    ENV = "map of texts"
-    SCRIPT = "list of texts"
-    NAMES = "list of task names"
-    PIPELINES = "map of pipelines"
-    TASKS = "map of tasks"
-    HANDLER = "map"
-
-
-@attrs.frozen
-class Key:
-    """One key.
-
-    Attributes:
-        default: in the words of the documentation.
-        example: as YAML, what stands behind the colon.
-        positive: 0 is refused too.
-        below: what is said of a number or duration that is too small; empty: whoever knows the other keys judges it.
-        also: what people write who mean this key.
-    """
-
-    name: str
-    kind: Kind
-    default: str
-    doc: str
-    example: str
-    positive: bool = False
-    below: str = "must not be negative"
-    also: tuple[str, ...] = ()
-
-
-Table = Mapping[str, Key]
-
-
-def _table(*keys: Key) -> Table:
-    return {key.name: key for key in keys}
 
 
 _ENV_ALSO = ("environment", "environments", "envs")
@@ -136,7 +78,7 @@ def _limits(default: str, example: str) -> tuple[Key, ...]:
     )
 
 
-LIMITS = _table(
+LIMITS = table(
     Key(
         "memory",
         Kind.SIZE,
@@ -169,7 +111,7 @@ LIMITS = _table(
     ),
 )
 
-FILE = _table(
+FILE = table(
     Key(
         "pipelines",
         Kind.PIPELINES,
@@ -189,7 +131,7 @@ _SCRIPT = Key(
     also=("scripts", "command", "commands", "cmd", "run", "steps", "exec"),
 )
 
-HANDLER = _table(
+HANDLER = table(
     _SCRIPT,
     Key(
         "env", Kind.ENV, "empty", "More environment, wins over that of the pipeline.", "{LEVEL: error}", also=_ENV_ALSO
@@ -210,7 +152,7 @@ HANDLER = _table(
     _log_limit("that of the pipeline", "64Ki"),
 )
 
-TASK = _table(
+TASK = table(
     _SCRIPT,
     Key(
         "depends_on",
@@ -246,7 +188,7 @@ TASK = _table(
     _log_limit("that of the pipeline", "none"),
 )
 
-PIPELINE = _table(
+PIPELINE = table(
     Key("tasks", Kind.TASKS, "none", "The tasks by name.", "{greet: {script: [echo hello]}}", also=("task", "steps")),
     Key(
         "concurrency",
@@ -345,11 +287,19 @@ PIPELINE = _table(
         "none",
         "Whom the daemon tells when a job has ended.",
         "{failure: [{command: ./tell-us}]}",
-        also=("notifications", "notification", "webhooks", "hooks", "on_success"),
+        also=("notifications", "notification", "on_success"),
+    ),
+    Key(
+        "hooks",
+        Kind.INCOMING,
+        "none",
+        "Names under which others, such as GitHub, may start jobs of the pipeline by a request.",
+        "{site: {kind: github}}",
+        also=("webhooks", "hook", "triggers", "trigger", "on"),
     ),
 )
 
-NOTIFY = _table(
+NOTIFY = table(
     Key(
         "failure",
         Kind.HOOKS,
@@ -376,7 +326,7 @@ NOTIFY = _table(
     ),
 )
 
-HOOK = _table(
+HOOK = table(
     Key("command", Kind.TEXT, "none", "Shell text to run; this or `webhook`.", "./tell-us", also=("script", "run")),
     Key(
         "webhook",
@@ -414,10 +364,12 @@ LEVELS: Mapping[str, Table] = {
     "limits": LIMITS,
     "notify": NOTIFY,
     "a hook": HOOK,
+    "an incoming hook": INCOMING,
+    "a variable of an incoming hook": SOURCE,
 }
 """All tables by the place that they describe."""
 
-HINTED: Mapping[str, Table] = {level: table for level, table in LEVELS.items() if table is not HOOK}
+HINTED: Mapping[str, Table] = {level: keys for level, keys in LEVELS.items() if keys not in (HOOK, INCOMING, SOURCE)}
 """Those into which a key that is in the wrong place is likely to belong."""
 
 SECRET_VARIABLE = "PRUNNER_NOTIFY_SECRET"
@@ -445,6 +397,8 @@ def json_schema() -> dict[str, object]:
             "limits": _object(LIMITS),
             "notify": _object(NOTIFY),
             "hook": _object(HOOK),
+            "incoming_hook": {**_object(INCOMING), "type": "object", "required": ["kind"]},
+            "source": {**_object(SOURCE), "type": "object", "required": ["from"]},
         },
     }
 
@@ -507,3 +461,25 @@ def _type(key: Key) -> dict[str, object]:
             return {"type": ["object", "null"], "additionalProperties": {"$ref": "#/$defs/task"}}
         case Kind.HANDLER:
             return {"$ref": "#/$defs/on_error"}
+        case Kind.INCOMING:
+            names = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$"}
+            more = {"$ref": "#/$defs/incoming_hook"}
+            return {"type": ["object", "null"], "propertyNames": names, "additionalProperties": more}
+        case Kind.HOOK_KIND:
+            return {"enum": [*HookKind]}
+        case Kind.HOOK_SECRET:
+            return {"type": ["string", "null"], "pattern": f"^{HOOK_SECRET_VARIABLE}(_[A-Z0-9_]+)?$"}
+        case Kind.EVENTS:
+            event = {"type": "string", "pattern": "^[a-z0-9_-]{1,80}([.][a-z0-9_-]{1,80})?$"}
+            return {"type": ["array", "null"], "items": event}
+        case Kind.BRANCHES:
+            return {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}}
+        case Kind.SOURCES:
+            source = {"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/source"}]}
+            return {"type": ["object", "null"], "additionalProperties": source}
+        case Kind.PATH:
+            return {"type": "string", "minLength": 1}
+        case Kind.SCALAR:
+            return dict(_SCALAR)
+        case Kind.TYPE:
+            return {"enum": [*VariableType, None]}

@@ -14,6 +14,7 @@ from prunner_trio.http.fast import too_large
 from prunner_trio.http.pages.site import Refuse, add_pages
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.service import Parts
+from prunner_trio.http.v1.incoming import SecretOf
 from prunner_trio.http.views import Api, profile_text
 
 __all__ = ["create_app", "web_app"]
@@ -28,6 +29,7 @@ def create_app(
     max_body: int = MAX_BODY,
     now: Callable[[], float] = time.time,
     closing: trio.Event | None = None,
+    hook_secrets: SecretOf = lambda _: None,
 ) -> QuartTrio:
     """Make the application for one runner, to be served for as long as the runner runs.
 
@@ -41,8 +43,11 @@ def create_app(
         max_body: bytes of a request's body; longer ones are answered with 413.
         now: wall time in seconds, for the times of tokens.
         closing: set when the server is about to end, so that streams come to an end in good order.
+        hook_secrets: finds the secret of an incoming webhook; without it nobody is let in.
     """
-    parts = Parts(runner, secret=secret, metrics=metrics, max_body=max_body, now=now, closing=closing)
+    parts = Parts(
+        runner, secret=secret, metrics=metrics, max_body=max_body, now=now, closing=closing, hook_secrets=hook_secrets
+    )
     app = web_app(parts, profiling=profiling)
 
     async def begin() -> None:

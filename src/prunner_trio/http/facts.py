@@ -47,6 +47,11 @@ class Request:
         """Return the first header of that (lower-case) name, or an empty text."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
 
+    @property
+    def media_type(self) -> str:
+        """What the body is said to be, without its parameters, in small letters; empty if nothing is said."""
+        return self.header(b"content-type").partition(";")[0].strip().lower()
+
     def parameters(self) -> dict[str, str]:
         """Return the query's parameters; of equal names the first counts, as in Go."""
         pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)

@@ -16,6 +16,7 @@ from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.rights import Visitor
 from prunner_trio.http.seen import seen_by
 from prunner_trio.http.v1 import ApiV1
+from prunner_trio.http.v1.incoming import SecretOf
 from prunner_trio.http.views import Api
 
 __all__ = ["ASGIApp", "Parts", "Service"]
@@ -40,12 +41,14 @@ class Parts:
         max_body: int = MAX_BODY,
         now: Callable[[], float] = time.time,
         closing: trio.Event | None = None,
+        hook_secrets: SecretOf = lambda _: None,
     ) -> None:
         """Make them; for the arguments see `create_app`. Nothing is read yet."""
         self.gate = gate = Gate(secret, now=now)
         self.max_body = max_body
         self._runner, self.now = runner, now
         self.closing = trio.Event() if closing is None else closing
+        self._hook_secrets = hook_secrets
         self._listing = Listing(runner)
         self.api = Api(runner, gate=gate, listing=self._listing, metrics=metrics)
         self._v1: ApiV1 | None = None
@@ -69,6 +72,7 @@ class Parts:
             max_body=self.max_body,
             now=self.now,
             closing=self.closing,
+            hook_secrets=self._hook_secrets,
         )
         return ShortWay(self.api, otherwise=self._v1, max_body=self.max_body, closing=self.closing)
 

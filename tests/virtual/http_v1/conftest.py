@@ -14,6 +14,7 @@ import trio.testing
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
 from prunner_trio.http.app import create_app
+from prunner_trio.http.v1.incoming import SecretOf
 from prunner_trio.storage.memory import MemoryJournal
 from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
 
@@ -211,6 +212,7 @@ def play() -> Callable[..., None]:
         acts: Acts | None = None,
         journal: MemoryJournal | None = None,
         max_body: int = 1 << 20,
+        hook_secrets: SecretOf = lambda _: None,
     ) -> None:
         async def main() -> None:
             with trio.fail_after(1_000_000):
@@ -223,6 +225,7 @@ def play() -> Callable[..., None]:
                         now=lambda: EPOCH + trio.current_time() - began,
                         closing=closing,
                         max_body=max_body,
+                        hook_secrets=hook_secrets,
                     )
                     async with app.test_app():
                         await scenario(Api(app, rig, closing))

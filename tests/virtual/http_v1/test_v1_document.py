@@ -1,5 +1,7 @@
 """The OpenAPI document: it is valid, and what the daemon answers is what it says."""
 
+import hashlib
+import hmac
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from prunner_trio.definition import HookKind, IncomingHook
 from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy, TaskDef
 from prunner_trio.http.v1.problems import KINDS
 from prunner_trio.storage.memory import MemoryJournal
@@ -22,8 +25,15 @@ PIPELINES = (
         on_error=TaskDef("on_error", ("tell",)),
         env={"A": "b"},
     ),
-    PipelineDef("wait", (TaskDef("t", ("run",)),), start_delay=3600.0, queue_strategy=QueueStrategy.REPLACE),
+    PipelineDef(
+        "wait",
+        (TaskDef("t", ("run",)),),
+        start_delay=3600.0,
+        queue_strategy=QueueStrategy.REPLACE,
+        hooks=(IncomingHook("h", HookKind.GITHUB, events=("push",)),),
+    ),
 )
+SECRET_OF_HOOK = b"a secret of a hook for tests"
 ACTS = {"a": [Act(exit_code=1, stdout="hello\n"), Act(1000, stdout="hello\n")]}
 
 
@@ -70,7 +80,7 @@ def test_the_document_is_valid_and_describes_everything(play):
         validate(document.content)
         assert document.content["openapi"].startswith("3.1")
         names = [o["operationId"] for methods in document.content["paths"].values() for o in methods.values()]
-        assert len(names) == len(set(names)) == 18
+        assert len(names) == len(set(names)) == 19
         for name, schema in document.content["components"]["schemas"].items():
             assert schema["description"], name
             for member, held in schema["properties"].items():
@@ -130,17 +140,24 @@ def test_every_route_answers_what_the_document_says(play):
             got = await api("POST", "/v1/jobs", body, content_type="application/json", idempotency_key="k")
             document.check("POST", "/v1/jobs", got)
         document.check("POST", "/v1/jobs", await api("POST", "/v1/jobs", b"x"))
+        secret, signed = SECRET_OF_HOOK, {"content_type": "application/json"}
+        for body, event in ((b"{}", "push"), (b"{}", "ping"), (b"{}", "fork"), (b"[]", "push"), (b"{", "push")):
+            proof = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+            got = await api("POST", "/v1/hooks/h", body, x_github_event=event, x_hub_signature_256=proof, **signed)
+            document.check("POST", "/v1/hooks/{hook}", got)
+        document.check("POST", "/v1/hooks/{hook}", await api("POST", "/v1/hooks/h", b"{}"))
         for job_id, query in ((running, ""), (running, "?wait=60"), (failed, ""), ("nope", ""), (waiting, "?w=1")):
             got = await api("POST", f"/v1/jobs/{job_id}/cancel{query}")
             document.check("POST", "/v1/jobs/{id}/cancel", got)
         async with api.stream("/v1/events") as stream:
             assert stream.headers["content-type"] in document.response("GET", "/v1/events", 200)["content"]
         seen |= {("POST", "/v1/jobs"), ("POST", "/v1/jobs/{id}/cancel"), ("GET", "/v1/events")}
+        seen.add(("POST", "/v1/hooks/{hook}"))
         assert seen == set(document.routes())
         journal.fail_adds = True
         document.check("GET", "/readyz", await api("GET", "/readyz"))
 
-    play(scenario, *PIPELINES, acts=ACTS, journal=journal)
+    play(scenario, *PIPELINES, acts=ACTS, journal=journal, hook_secrets=lambda _: SECRET_OF_HOOK)
 
 
 def test_the_data_of_events_is_what_the_document_says(play):
@@ -178,10 +195,13 @@ def test_nothing_but_health_is_answered_without_a_valid_token(play, token):
                 if path in ("/healthz", "/readyz"):
                     assert got.status == 200
                     continue
+                if path == "/v1/hooks/{hook}":  # it has its own proof
+                    assert got.problem == (403, "hook-refused")
+                    continue
                 assert got.problem == (401, "unauthorized"), (method, path)
                 assert got.headers["www-authenticate"] == "Bearer"
                 refused += 1
-        assert refused == 4 * (len(list(document.routes())) - 2 + len(unknown))
+        assert refused == 4 * (len(list(document.routes())) - 3 + len(unknown))
         assert [job.id for job in api.rig.runner.live()] == [job_id]
 
     play(scenario, *PIPELINES, acts={"a": Act(100)})

@@ -22,6 +22,7 @@ from prunner_trio.http.rights import EVERYTHING, Rights, Visitor, challenge
 from prunner_trio.http.seen import seen_by
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.history import History
+from prunner_trio.http.v1.incoming import Incoming, SecretOf
 from prunner_trio.http.v1.keys import Keys
 from prunner_trio.http.v1.lines import LineCounts
 from prunner_trio.http.v1.openapi import document
@@ -61,6 +62,7 @@ class ApiV1:
         max_body: int,
         now: Callable[[], float],
         closing: trio.Event,
+        hook_secrets: SecretOf,
     ) -> None:
         """Put the API in front of the application `otherwise`; nothing is read yet.
 
@@ -68,6 +70,7 @@ class ApiV1:
             max_body: bytes of a request's body.
             now: wall time in seconds.
             closing: set when the server is about to end, so that answers without an end come to one.
+            hook_secrets: finds the secret of a hook.
         """
         self._gate = gate
         self._otherwise = otherwise
@@ -80,7 +83,8 @@ class ApiV1:
         self.ring = Ring()
         self.history = History(runner)
         self.counts = LineCounts()
-        self._handlers = Handlers(runner, self.ring, self.history, Keys(runner, now), self.counts)
+        incoming = Incoming(lambda: runner.definitions, hook_secrets, now)
+        self._handlers = Handlers(runner, self.ring, self.history, Keys(runner, now), incoming, self.counts)
         self._routes: tuple[Route, ...] = self._routes_for(EVERYTHING)
 
     def start(self) -> None:

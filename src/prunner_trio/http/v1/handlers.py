@@ -25,10 +25,22 @@ from prunner_trio.http.v1.encode import encode
 from prunner_trio.http.v1.events import all_events, job_events
 from prunner_trio.http.v1.follow import follow_events, follow_text
 from prunner_trio.http.v1.history import History
+from prunner_trio.http.v1.incoming import Incoming, log_wanted
 from prunner_trio.http.v1.keys import LONGEST, Keys
 from prunner_trio.http.v1.lines import LineCounts, find_lines
 from prunner_trio.http.v1.logs import Log, log_answer
-from prunner_trio.http.v1.models import Health, Job, JobPage, JobTasks, PipelineList, ProblemItem, ScheduleRequest
+from prunner_trio.http.v1.models import (
+    Health,
+    HookReceipt,
+    HookResult,
+    Job,
+    JobPage,
+    JobTasks,
+    PipelineList,
+    ProblemItem,
+    ScheduleRequest,
+    Uuid,
+)
 from prunner_trio.http.v1.news import log_news
 from prunner_trio.http.v1.problems import Refused
 from prunner_trio.http.v1.questions import (
@@ -58,6 +70,7 @@ _AT_ONCE = 25
 
 _JSON: Header = (b"content-type", b"application/json")
 _RETRY: Header = (b"retry-after", b"5")
+_NOT_KEPT: tuple[Header, ...] = (_JSON, (b"cache-control", b"no-store"))
 
 
 @attrs.frozen
@@ -93,6 +106,7 @@ class Handlers:
     ring: Ring
     history: History
     keys: Keys
+    incoming: Incoming
     counts: LineCounts
 
     # --------------------------------------------------------------------------------------------------- pipelines
@@ -162,26 +176,38 @@ class Handlers:
     async def schedule(self, call: Call) -> Answer:
         """Accept a job, and answer when it is on disk."""
         request = call.request
-        kind = request.header(b"content-type").partition(";")[0].strip().lower()
+        kind = request.media_type
         if kind != "application/json":
             # A page of another origin can make a browser send other types with its cookies, but not this one.
             raise Refused("unsupported-media-type", f"expected Content-Type: application/json, got {kind[:80]!r}")
         key = _key(request)
-        try:
-            body = await request.body()
-        except BodyTooLarge as exc:
-            raise Refused("body-too-large", str(exc)) from exc
-        asked = parse_schedule(body)
+        asked = parse_schedule(await _body(request))
+        job, known = await self._start(asked, call.visitor, key)
+        return await self._accepted(job, *([(b"idempotency-replayed", b"true")] if known else []))
+
+    async def hook(self, call: Call) -> Answer:
+        """Start the job that an event means, if it means one."""
+        judged = self.incoming.judge(call.path["hook"], call.request, await _body(call.request))
+        if isinstance(judged, HookReceipt):
+            return Answer(200, (encode(judged),), _NOT_KEPT)
+        job, known = await self._start(judged.request, Visitor(judged.user), judged.key)
+        live = self.runner.job(job)
+        if live is not None:
+            await live.saved()
+        log_wanted(judged, job, known=known)
+        return Answer(202, (encode(HookReceipt(HookResult.SCHEDULED, "", Uuid(job))),), _NOT_KEPT)
+
+    async def _start(self, asked: ScheduleRequest, visitor: Visitor, key: str | None) -> tuple[JobId, bool]:
+        """Return a new job or, if an earlier request had this key, that one's, and whether it is."""
         if key is None:
-            job = self._submit(asked, call.user, None)
-        else:
-            async with self.keys.claim(call.visitor, key):
-                known = await self.keys.look_up(call.visitor, key, asked)
-                if isinstance(known, JobView):
-                    return await self._accepted(known.id, (b"idempotency-replayed", b"true"))
-                job = self._submit(asked, call.user, known)
-                self.keys.note(known)
-        return await self._accepted(job)
+            return self._submit(asked, visitor.user, None), False
+        async with self.keys.claim(visitor, key):
+            known = await self.keys.look_up(visitor, key, asked)
+            if isinstance(known, JobView):
+                return known.id, True
+            job = self._submit(asked, visitor.user, known)
+            self.keys.note(known)
+            return job, False
 
     def _submit(self, asked: ScheduleRequest, user: str, job_id: JobId | None) -> JobId:
         try:
@@ -324,6 +350,13 @@ class Handlers:
 
 def _json(value: object) -> Answer:
     return Answer(200, (encode(value),), (_JSON, (b"cache-control", b"private, no-cache")))
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except BodyTooLarge as exc:
+        raise Refused("body-too-large", str(exc)) from exc
 
 
 def _job_id(call: Call) -> JobId:

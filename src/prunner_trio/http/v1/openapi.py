@@ -33,6 +33,7 @@ _STREAM_DATA = (Occurrence, StreamStart, Closing, LogPiece, LogEnd)
 _IN_EVERY_PATH = {
     "id": "of the job",
     "name": "of the pipeline",
+    "hook": "name of the hook",
     "task": "name of the task",
     "stream": "`stdout` or `stderr`",
 }

@@ -28,6 +28,7 @@ KINDS = {
     "unauthorized": Kind(401, "No valid token"),
     "insufficient-scope": Kind(403, "The token does not allow this"),
     "cross-origin": Kind(403, "A page of another origin may not do this"),
+    "hook-refused": Kind(403, "There is no such hook, or the request is not signed as it must be"),
     "not-found": Kind(404, "Nothing is here"),
     "pipeline-not-found": Kind(404, "There is no such pipeline"),
     "job-not-found": Kind(404, "There is no such job"),

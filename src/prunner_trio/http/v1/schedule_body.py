@@ -11,7 +11,7 @@ from prunner_trio.http.bodies import BadBody, check_depth, refuse_constant
 from prunner_trio.http.v1.models import ProblemItem, ScheduleRequest
 from prunner_trio.http.v1.problems import Refused
 
-__all__ = ["parse_schedule", "pointer"]
+__all__ = ["parse_schedule", "pointer", "read_object"]
 
 _MEMBERS = tuple(field.name for field in attrs.fields(ScheduleRequest))
 
@@ -22,7 +22,7 @@ def parse_schedule(body: bytes) -> ScheduleRequest:
     Raises:
         Refused: it is not JSON, or has members that are unknown, missing, of a wrong type, or unfit for a task.
     """
-    fields = _object(body)
+    fields = read_object(body)
     problems = [
         ProblemItem(f"is unknown; known are {', '.join(_MEMBERS)}", pointer(name))
         for name in fields
@@ -61,7 +61,12 @@ def _clean(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def _object(body: bytes) -> dict[str, object]:
+def read_object(body: bytes) -> dict[str, object]:
+    """Return the JSON object that a body is.
+
+    Raises:
+        Refused: it is none, or nested too deeply to be written again.
+    """
     try:
         text = body.decode()
         value = json.loads(text, parse_constant=refuse_constant)

@@ -10,6 +10,7 @@ from prunner_trio.http.rights import Role
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.models import (
     Health,
+    HookReceipt,
     Job,
     JobPage,
     JobTasks,
@@ -171,6 +172,39 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
                 "store-unavailable",
             ),
             need=Role.RUN,
+        ),
+        Route(
+            "POST",
+            "/v1/hooks/{hook}",
+            "receiveHook",
+            "Take an event from GitHub, GitLab or somebody else who can sign it, and start the job that it means",
+            handlers.hook,
+            {
+                200: Reply("the event starts no job", HookReceipt),
+                202: Reply("the job is on disk, and will run", HookReceipt),
+            },
+            body=dict,
+            headers={
+                "X-Hub-Signature-256": "proof of a hook of kind `github`",
+                "X-Gitlab-Token": "proof of one of kind `gitlab`",
+                "X-Signature-256": "proof of one of kind `generic`, for the time in `X-Timestamp`",
+                "X-Timestamp": "seconds since 1970, within 5 minutes of the daemon's",
+                "Idempotency-Key": "the same event with the same key within 24 hours makes no second job",
+            },
+            problems=(
+                "hook-refused",
+                "invalid-body",
+                "queue-full",
+                "queue-disabled",
+                "body-too-large",
+                "unsupported-media-type",
+                "invalid-content",
+                "idempotency-key-reused",
+                "shutting-down",
+                "store-unavailable",
+            ),
+            tag="hooks",
+            need=None,
         ),
         Route(
             "GET",

@@ -4,6 +4,7 @@ The document is made from these types; what stands under ``Attributes`` becomes 
 members are always there. Times are RFC 3339 in UTC with milliseconds, durations are seconds.
 """
 
+from prunner_trio.http.v1.models._hooks import HookReceipt, HookResult
 from prunner_trio.http.v1.models._jobs import End, Job, JobPage, JobTasks, Outcome, ScheduleRequest, Stop, Task, Waiting
 from prunner_trio.http.v1.models._pipelines import (
     Edge,
@@ -38,6 +39,8 @@ __all__ = [
     "End",
     "Graph",
     "Health",
+    "HookReceipt",
+    "HookResult",
     "Job",
     "JobPage",
     "JobTasks",
