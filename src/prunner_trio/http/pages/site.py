@@ -16,6 +16,7 @@ from prunner_trio.http.pages.board import Boards
 from prunner_trio.http.pages.front import Front, guarded
 from prunner_trio.http.pages.job_page import JobPage
 from prunner_trio.http.pages.jobs_page import AllJobs
+from prunner_trio.http.pages.log_page import LogPage
 from prunner_trio.http.pages.overview import Overview
 from prunner_trio.http.pages.pipeline_page import PipelinePage
 from prunner_trio.http.pages.session import Sessions
@@ -63,6 +64,9 @@ def add_pages(app: QuartTrio, parts: Parts) -> Refuse:
     for rule in ("/pipeline/<name:name>", "/pipeline/"):
         site.add(rule, pipeline.answer, need=Role.READ)
         site.add(rule, pipeline.start, "POST", need=Role.RUN)
+    log_page = LogPage(front, boards, parts)
+    for rule in ("/jobs/<job_id>/log/<name:task>", "/jobs/<job_id>/log/"):
+        site.add(rule, log_page.answer, need=Role.READ)
     return site.refuse
 
 
