@@ -5,10 +5,12 @@ import math
 import attrs
 import pytest
 
-from prunner_trio.definition.pipeline import OnDaemonCrash, PipelineDef
+from prunner_trio.definition.pipeline import Definitions, OnDaemonCrash, PipelineDef, TaskDef
 from prunner_trio.execution import StopLevel
 from prunner_trio.model import State, StopReason
+from prunner_trio.output import MemoryOutputStore
 from prunner_trio.testing import Act, MemoryJournal, simulate
+from prunner_trio.testing.fakes import FakeRemains
 
 FOREVER = math.inf
 STUBBORN = Act(FOREVER, on_sigint=FOREVER, on_sigterm=FOREVER)
@@ -287,3 +289,84 @@ def test_the_log_of_a_new_attempt_begins_empty(again):
         assert await rig.output.size(view.id, "t", "stdout") == 0
 
     recover(again(), crash(again(), {"t": Act(9)}), scenario=scenario, remains={"t": STUBBORN})
+
+
+class Defect(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [(FakeRemains, "signal_tree"), (FakeRemains, "close"), (MemoryOutputStore, "set_aside")]
+)
+def test_a_defect_while_survivors_are_being_stopped_ends_that_job_and_no_other(again, monkeypatch, place, name):
+    left = crash(again(concurrency=2), {"t": Act(FOREVER)}, jobs=2)
+    journal, seen, whole = MemoryJournal(left), [], getattr(place, name)
+
+    def broken(self, *args):
+        if args[:1] == (left[1].job.id,):
+            return whole(self, *args)
+        raise Defect
+
+    monkeypatch.setattr(place, name, broken)
+
+    async def scenario(rig):
+        seen.append(rig.runner.job(left[0].job.id))
+        await to_the_end(rig)
+        rig.launcher.open.clear()  # what cannot be closed
+        assert (await rig.schedule("q")).id
+
+    pipelines = Definitions.of(again(concurrency=2), PipelineDef("q", (TaskDef("t"),)))
+    simulate(pipelines, scenario, journal=journal, remains={f"{left[0].job.id}/t": Act(FOREVER)})
+    jobs = {saved.job.number: saved.job for saved in journal.snapshot()}
+    assert (jobs[1].state, jobs[1].error, jobs[1].stop.reason) == (
+        State.ERROR,
+        "internal error",
+        StopReason.INTERNAL,
+    )
+    assert (jobs[1].attempt, [view.state for view in jobs[1].tasks]) == (1, [State.CANCELED])
+    assert (jobs[2].state, jobs[2].attempt) == (State.DONE, 2)
+    assert jobs[3].state is State.DONE
+    assert seen[0].view() == jobs[1]
+
+
+@pytest.mark.parametrize("remains", [{"t": IMMORTAL}, {"t": STUBBORN}])
+def test_a_job_that_does_not_begin_again_keeps_the_number_of_its_last_attempt(again, remains):
+    async def scenario(rig):
+        for view in rig.runner.live():
+            rig.runner.cancel(view.id)
+        await to_the_end(rig)
+
+    _, jobs = recover(again(), crash(again(), {"t": Act(FOREVER)}), scenario=scenario, remains=remains)
+    assert (jobs[1].state, jobs[1].attempt) == (State.CANCELED, 1)
+    assert [view.state for view in jobs[1].tasks] == [State.CANCELED]
+
+
+@pytest.mark.parametrize("moments", [[0.5], [0.5, 0.5, 0.5], [2.5], [0.5, 2.5, 0.5]])
+def test_however_often_the_daemon_dies_an_attempt_is_counted_when_it_begins(again, moments):
+    """Survivors take two seconds: what dies before had begun nothing."""
+    left = crash(again(), {"t": Act(FOREVER)})
+    begun = 1
+    for moment in moments:
+        snapshot = []
+
+        async def scenario(rig, moment=moment, snapshot=snapshot):
+            await rig.at(moment)
+            snapshot.extend(rig.journal.snapshot())
+            rig.runner.request_shutdown(StopLevel.KILL)
+
+        recover(again(), left, scenario=scenario, acts={"t": Act(FOREVER)}, remains={"t": STUBBORN})
+        left, begun = snapshot, begun + (moment > 2)
+        assert (left[0].job.state, left[0].job.attempt) == (State.RUNNING, begun)
+
+
+def test_a_crash_between_the_end_of_survivors_that_stay_and_its_record_counts_no_attempt(again):
+    left = crash(again(), {"t": Act(FOREVER)})
+    states = []
+
+    class Watched(MemoryJournal):
+        def _commit(self):
+            super()._commit()
+            states.extend((saved.job.state, saved.job.attempt) for saved in self.snapshot())
+
+    simulate(again(), to_the_end, journal=Watched(left), remains={"t": IMMORTAL})
+    assert set(states) == {(State.RUNNING, 1), (State.CANCELED, 1)}

@@ -25,6 +25,7 @@ from prunner_trio.execution.room import give_back, occupy
 from prunner_trio.execution.seams import (
     Change,
     JobChanged,
+    JobReset,
     Journal,
     Launcher,
     OutputStore,
@@ -141,11 +142,19 @@ def _passed(task: TaskView) -> bool:
 class JobRun:
     """A job from its acceptance to its end."""
 
-    def __init__(self, saved: SavedJob, services: Services, remains: Mapping[str, Remaining] = _NOTHING) -> None:
+    def __init__(
+        self,
+        saved: SavedJob,
+        services: Services,
+        remains: Mapping[str, Remaining] = _NOTHING,
+        *,
+        to_be_cleared: bool = False,
+    ) -> None:
         """Make a job that is new, or that an earlier daemon had.
 
         Args:
             remains: what is left of its tasks, by name.
+            to_be_cleared: it is for `begin_again`.
         """
         self.definition: PipelineDef = saved.definition
         self.finished = trio.Event()
@@ -163,6 +172,7 @@ class JobRun:
         self._decided = False
         self._abandoned = False
         self._continued = False
+        self._to_be_cleared = to_be_cleared
         self._first_failure: TaskRun | None = None
 
     # --------------------------------------------------------------------------------------------- what can be seen
@@ -208,12 +218,11 @@ class JobRun:
         self._abandoned = self._abandoned or reason in FOR_GOOD
         self._note_stop(reason, by)
         # The next daemon, if this one dies meanwhile, must neither begin it again nor go on with it.
-        running = self.state is State.RUNNING
-        once_more = self._head.attempt > 1 and reason is StopReason.USER
-        if first and (running or once_more):
+        cleared = self._to_be_cleared and reason is StopReason.USER
+        if first and (self.state is State.RUNNING or cleared):
             stop = self.stop if self.stop and self.stop.reason in FOR_GOOD else None
             stop = stop or StopRequest(reason, self._services.now(), by)
-            self._record(JobChanged(attrs.evolve(self._head, stop=stop)))
+            self._record(JobChanged(attrs.evolve(self._last_attempt() if cleared else self._head, stop=stop)))
         self._scope.cancel()
 
     def cancel_waiting(
@@ -288,8 +297,46 @@ class JobRun:
             self._record(JobChanged(self._head))  # it may be stopping by now
         self._scope.cancel()
 
-    async def clear(self, remains: Mapping[str, Remaining]) -> str:
-        """Stop what is left of an earlier attempt; return what survived that, in words, empty if nothing did.
+    async def begin_again(self, remains: Mapping[str, Remaining]) -> bool:
+        """Bring down what is left of the last attempt, write down that a new one begins, and tell whether it may.
+
+        If not, the job has ended, and its last attempt was the last one: somebody has stopped it, processes survived,
+        or there was a defect. Nothing of a new attempt may begin before this: a crash would mistake it for the old one.
+
+        Args:
+            remains: what is left, by task; the job itself is as it is to be in the new attempt.
+        """
+        with working_for(self.id, self.definition.name):
+            outcome, problem = Move.CANCEL, ""
+            try:
+                problem = await self._clear(remains)
+                if not problem and self.stop is None:
+                    await self._services.output.set_aside(self.id, self._head.attempt - 1)
+                    self._to_be_cleared = False
+                    await self._services.journal.committed(self._record(JobReset(self._head)))
+            except* Exception:  # the job boundary, as in `run`
+                log.exception("internal error in a job", extra=self._facts)
+                self._note_stop(StopReason.INTERNAL)
+                outcome, problem = Move.FAIL, "internal error"
+            self._services.launcher.forget([task_key(self.id, task) for task in remains])
+            if not problem and self.stop is None:
+                return True
+            if self._to_be_cleared:
+                self._record(JobReset(self._last_attempt()))
+                self._set_head(attempt=self._head.attempt - 1)
+            self._note_stop(StopReason.INTERRUPTED)
+            self._set_head(error=self._head.error or problem)
+            for task in self._tasks:
+                self._cancel_unless_final(task)
+            await self._finish(outcome)
+            return False
+
+    def _last_attempt(self) -> JobView:
+        """Return the job as the journal has it while what is left of its last attempt is brought down."""
+        return attrs.evolve(self._head, state=State.RUNNING, attempt=self._head.attempt - 1)
+
+    async def _clear(self, remains: Mapping[str, Remaining]) -> str:
+        """Stop what is left of tasks; return what survived that, in words, empty if nothing did.
 
         Shielded, and bounded as `stop_tree` is.
         """
@@ -354,7 +401,7 @@ class JobRun:
         for task in self._tasks:
             if (proc := task.remains) is not None:
                 task.remains = None
-                await self.clear({task.spec.name: proc})
+                await self._clear({task.spec.name: proc})
                 give_back(self._services.room, task)
                 if self.stop is None:
                     self._move_task(task, Move.CANCEL, "nothing has failed", -1)

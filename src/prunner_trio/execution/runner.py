@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-import attrs
 import trio
 
 from prunner_trio.execution.accepting import Accepting
 from prunner_trio.execution.job import JobRun
 from prunner_trio.execution.lines import Line, StopLevel
 from prunner_trio.execution.plain_errors import plain_errors
-from prunner_trio.execution.seams import JobReset, Remaining, SavedJob, task_key
-from prunner_trio.model import EventKind, State, StopReason
+from prunner_trio.execution.seams import Remaining, SavedJob
+from prunner_trio.model import EventKind, State
 from prunner_trio.policy import Waiting
 
 __all__ = ["Runner", "StopLevel"]
@@ -63,7 +62,7 @@ class Runner(Accepting):
         Args:
             saved: the job as it will be then.
         """
-        run = JobRun(saved, self._services)
+        run = JobRun(saved, self._services, to_be_cleared=True)
         self._adopt(run, saved=True)
         line = self._lines.setdefault(saved.job.pipeline, Line(saved.definition))
         line.slots.add(run.id)
@@ -71,22 +70,14 @@ class Runner(Accepting):
         self._at_start.append(partial(self._clear, line, run, remains))
 
     async def _clear(self, line: Line, run: JobRun, remains: Mapping[str, Remaining]) -> None:
-        problem = await run.clear(remains)
+        again = await run.begin_again(remains)
         self._survivors = self._survivors or run.survived
-        await self._services.output.set_aside(run.id, run.view().attempt - 1)
-        # Nothing of the new attempt may begin before: a crash would mistake it for the old one.
-        await self._services.journal.committed(
-            self._services.journal.record(JobReset(attrs.evolve(run.view(), tasks=())))
-        )
-        self._services.launcher.forget([task_key(run.id, task) for task in remains])
         self._leave_line(line, run.id)
-        if problem or run.stop is not None:
-            stop = run.stop
-            run.cancel_waiting(stop.reason if stop else StopReason.INTERRUPTED, error=problem)
-            self._forget(run)
-        else:
+        if again:
             self._publish(EventKind.JOB, run, "", State.WAITING, f"attempt {run.view().attempt}")
             self._put_back(line, run, Waiting(run.id, partition=run.view().partition))
+        else:
+            self._forget(run)
         self._pump(line)
         self._notify()
 
