@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from prunner_trio.definition.incoming import HookKind, HookVariable, IncomingHook, VariableType
 from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy, TaskDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import JobsRemoved, SavedJob
@@ -220,3 +221,10 @@ def test_equal_definitions_have_equal_texts() -> None:
     other = PipelineDef("p", env={"b": "2", "a": "1"})
     assert definition_to_text(one) == definition_to_text(other)
     assert definition_to_text(one) != definition_to_text(PipelineDef("p"))
+
+
+def test_incoming_webhooks_of_a_definition_come_back() -> None:
+    variables = (HookVariable("commit", "after"), HookVariable("n", "@branch", "7", VariableType.INTEGER))
+    hook = IncomingHook("h", HookKind.GITLAB, "file", "", ("push",), ("main",), variables, "ref")
+    definition = PipelineDef("p", hooks=(hook,))
+    assert definition_from_text(definition_to_text(definition)[1]) == definition
