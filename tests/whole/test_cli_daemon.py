@@ -402,3 +402,30 @@ def test_a_start_that_fails_early_leaves_nothing_behind(tmp_path: Path, flags: l
     assert done.returncode == 1
     assert "level=fatal" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["broken.yml"]
+
+
+def test_limits_for_clients_are_those_of_the_flags(daemon: Daemon) -> None:
+    daemon.start("--rate-limit", "2", "--max-connections", "10", PRUNNER_MAX_CONNECTIONS_PER_ADDRESS="3")
+    answers = [daemon.ask("GET", "/pipelines/jobs") for _ in range(30)]
+    assert [status for status, _ in answers[:10]] == [200] * 10  # what is left unused for 5 s
+    assert answers[-1][0] == 429
+    assert "more requests than are allowed" in answers[-1][1]["error"]
+    with contextlib.ExitStack() as stack:
+        begun = b"GET /healthz HTTP/1.1\r\n"  # not yet a request, so none of these is idle
+        for _ in range(10):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port), PATIENCE))
+            peer.sendall(begun)
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port), 0.3))
+        late.sendall(begun + b"Host: x\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        peer.close()
+        late.settimeout(PATIENCE)
+        assert late.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--max-connections", "9"), ("--max-connections-per-address", "-1"), ("--rate-limit", "1.5")]
+)
+def test_limits_that_make_no_sense_are_refused(daemon: Daemon, flag: str, value: str) -> None:
+    assert f"flag {flag}: '{value}' is not a whole number from" in daemon.fails(flag, value)

@@ -124,6 +124,9 @@ def _daemon(parsed: Parsed) -> int:
         containment=values.text("containment"),
         log_limit=parse_log_limit(values.text("log-limit")) or None,
         log_format=values.text("log-format"),
+        max_connections=int(values.text("max-connections")),
+        max_connections_per_address=int(values.text("max-connections-per-address")),
+        rate_limit=int(values.text("rate-limit")),
         handover=values.switch("handover"),
         poll_interval=parse_duration(values.text("poll-interval")),
     )

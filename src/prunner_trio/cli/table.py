@@ -1,7 +1,7 @@
 """All flags and commands of the program, from which parsing and help are made."""
 
 from prunner_trio.cli.common_flags import JSON, VARIABLES
-from prunner_trio.cli.flag_checks import log_limit, positive_duration, some_words
+from prunner_trio.cli.flag_checks import log_limit, positive_duration, some_words, whole_number
 from prunner_trio.cli.flags import Command, Flag, Kind, Program
 from prunner_trio.cli.remote_table import REMOTE_COMMANDS
 
@@ -60,6 +60,30 @@ PROGRAM = Program(
             "host:port to listen on; :9009 means all interfaces",
             default="localhost:9009",
             variable="PRUNNER_ADDRESS",
+        ),
+        Flag(
+            "max-connections",
+            "open HTTP connections at a time; others wait until one is closed",
+            default="1000",
+            variable="PRUNNER_MAX_CONNECTIONS",
+            value="NUMBER",
+            check=whole_number(10, 1_000_000),
+        ),
+        Flag(
+            "max-connections-per-address",
+            "those of one address that is not loopback; 0: no limit",
+            default="500",
+            variable="PRUNNER_MAX_CONNECTIONS_PER_ADDRESS",
+            value="NUMBER",
+            check=whole_number(0, 1_000_000),
+        ),
+        Flag(
+            "rate-limit",
+            "HTTP requests a second for each user, or address without one; 0: no limit",
+            default="0",
+            variable="PRUNNER_RATE_LIMIT",
+            value="NUMBER",
+            check=whole_number(0, 1_000_000),
         ),
         Flag(
             "env-files",

@@ -40,7 +40,7 @@ class ClientError(Exception):
 
 
 _URN = "urn:prunner-trio:problem:"
-_KINDS = {"queue-full": Kind.FULL, "queue-disabled": Kind.FULL}
+_KINDS = {"queue-full": Kind.FULL, "queue-disabled": Kind.FULL, "too-many-failures": Kind.UNAUTHORIZED}
 _BY_STATUS = {
     401: Kind.UNAUTHORIZED,
     403: Kind.UNAUTHORIZED,

@@ -46,6 +46,9 @@ class Settings:
         containment: a value of `launch.Containment`.
         log_limit: bytes, where definitions say nothing; None: no limit.
         log_format: `text` or `json`.
+        max_connections: open HTTP connections at a time.
+        max_connections_per_address: those of one address; 0: no limit.
+        rate_limit: requests a second for each user; 0: no limit.
         handover: all tasks can outlive the daemon, and SIGUSR2 hands them over.
     """
 
@@ -64,6 +67,9 @@ class Settings:
     containment: str = "auto"
     log_limit: int | None = None
     log_format: str = "text"
+    max_connections: int = 1000
+    max_connections_per_address: int = 500
+    rate_limit: int = 0
     handover: bool = False
 
 

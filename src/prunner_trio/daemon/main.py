@@ -41,7 +41,7 @@ from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.hooks import GRACE, Notifications
 from prunner_trio.http import Service
-from prunner_trio.http.server import Visitors, bind, serve_http
+from prunner_trio.http.server import HttpLimits, Visitors, bind, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
 from prunner_trio.metrics import Metrics, TimedLauncher
 from prunner_trio.output import FileOutputStore
@@ -298,6 +298,12 @@ class _Daemon:
             metrics=scraping(self._metrics),
             closing=shutdown,
             hook_secrets=self._hook_secrets.of,
+            rate=float(settings.rate_limit),
+            most_streams=settings.max_connections // 2,
+        )
+        limits = HttpLimits(
+            connections=settings.max_connections,
+            connections_per_address=settings.max_connections_per_address,
         )
         with contextlib.ExitStack() as watching:
             info = build_info(self._containment)
@@ -311,7 +317,8 @@ class _Daemon:
                 await nursery.start(notifications.run, name="notifications")
                 async with trio.open_nursery() as http:
                     await http.start(
-                        partial(serve_http, app, sockets, shutdown=shutdown, visitors=visitors), name="http"
+                        partial(serve_http, app, sockets, limits=limits, shutdown=shutdown, visitors=visitors),
+                        name="http",
                     )
                     self._announce(runner, sockets)
                     nursery.start_soon(self._reloader.run, name="reload")

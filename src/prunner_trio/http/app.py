@@ -14,6 +14,7 @@ from prunner_trio.http.fast import too_large
 from prunner_trio.http.pages.site import Refuse, add_pages
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.service import Parts
+from prunner_trio.http.v1 import MOST_STREAMS
 from prunner_trio.http.v1.incoming import SecretOf
 from prunner_trio.http.views import Api, profile_text
 
@@ -30,6 +31,8 @@ def create_app(
     now: Callable[[], float] = time.time,
     closing: trio.Event | None = None,
     hook_secrets: SecretOf = lambda _: None,
+    rate: float = 0.0,
+    most_streams: int = MOST_STREAMS,
 ) -> QuartTrio:
     """Make the application for one runner, to be served for as long as the runner runs.
 
@@ -44,9 +47,19 @@ def create_app(
         now: wall time in seconds, for the times of tokens.
         closing: set when the server is about to end, so that streams come to an end in good order.
         hook_secrets: finds the secret of an incoming webhook; without it nobody is let in.
+        rate: requests a second for each user, or for each address from which a request without one comes; 0: no limit.
+        most_streams: see `ApiV1`.
     """
     parts = Parts(
-        runner, secret=secret, metrics=metrics, max_body=max_body, now=now, closing=closing, hook_secrets=hook_secrets
+        runner,
+        secret=secret,
+        metrics=metrics,
+        max_body=max_body,
+        now=now,
+        closing=closing,
+        hook_secrets=hook_secrets,
+        rate=rate,
+        most_streams=most_streams,
     )
     app = web_app(parts, profiling=profiling)
 

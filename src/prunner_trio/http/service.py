@@ -11,11 +11,12 @@ from prunner_trio.errors import StoreError
 from prunner_trio.http.auth import Gate
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, ShortWay
+from prunner_trio.http.limiting import Limited
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.rights import Visitor
 from prunner_trio.http.seen import seen_by
-from prunner_trio.http.v1 import ApiV1
+from prunner_trio.http.v1 import MOST_STREAMS, ApiV1
 from prunner_trio.http.v1.incoming import SecretOf
 from prunner_trio.http.views import Api
 
@@ -30,6 +31,7 @@ class Parts:
     Attributes:
         now: returns wall time in seconds.
         closing: set when the server is about to end.
+        most_streams: see `ApiV1`.
     """
 
     def __init__(
@@ -42,10 +44,14 @@ class Parts:
         now: Callable[[], float] = time.time,
         closing: trio.Event | None = None,
         hook_secrets: SecretOf = lambda _: None,
+        rate: float = 0.0,
+        most_streams: int = MOST_STREAMS,
     ) -> None:
         """Make them; for the arguments see `create_app`. Nothing is read yet."""
         self.gate = gate = Gate(secret, now=now)
         self.max_body = max_body
+        self.most_streams = most_streams
+        self._rate = rate
         self._runner, self.now = runner, now
         self.closing = trio.Event() if closing is None else closing
         self._hook_secrets = hook_secrets
@@ -73,8 +79,10 @@ class Parts:
             now=self.now,
             closing=self.closing,
             hook_secrets=self._hook_secrets,
+            most_streams=self.most_streams,
         )
-        return ShortWay(self.api, otherwise=self._v1, max_body=self.max_body, closing=self.closing)
+        front = ShortWay(self.api, otherwise=self._v1, max_body=self.max_body, closing=self.closing)
+        return Limited(front, self.gate, self._rate)
 
     def start(self) -> None:
         """Watch the runner; does nothing while it is watched already."""

@@ -192,6 +192,7 @@ def make_app() -> QuartTrio:
 class Kit:
     """What the tests of this folder share."""
 
+    client: type[Client] = Client
     open_site: Callable[..., Any] = open_site
     make_app: Callable[[], QuartTrio] = make_app
     plain_hypercorn: bool = PLAIN_HYPERCORN

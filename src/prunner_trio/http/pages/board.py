@@ -131,8 +131,9 @@ class Boards:
         return shown
 
     async def _stream(self, board: Board, visit: Visit, job_id: JobId | None, values: Mapping[str, str]) -> Response:
-        if self._streams >= MOST_LIVE:
-            raise Refusal(503, f"There are {MOST_LIVE} live pages, as many as are allowed.")
+        most = min(MOST_LIVE, self._parts.most_streams * 3 // 5)
+        if self._streams >= most:
+            raise Refusal(503, f"There are {most} live pages, as many as are allowed.")
         last_id = visit.facts.header(b"last-event-id")
         have = tuple((last_id or visit.query["live"]).split("."))
         response = guarded(Response(self._follow(board, visit, job_id, values, have), content_type=EVENT_STREAM))

@@ -23,7 +23,8 @@ import attrs
 import h11
 import trio
 
-from prunner_trio.http.server._shared import Shared
+from prunner_trio.http.addresses import address_key
+from prunner_trio.http.server._shared import MOST_TURNED_AWAY, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,15 +68,22 @@ class Refusal(Exception):
         kind, body = b"text/plain; charset=utf-8", self.text.encode() + b"\n"
         if self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # the app's own check answers the same
             kind, body = b"application/json", json.dumps({"error": self.text}).encode()
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        return head % (self.status, REASONS.get(self.status, b""), kind, len(body)) + (body if with_body else b"")
+        more = b"retry-after: 5\r\n" if self.status == HTTPStatus.TOO_MANY_REQUESTS else b""
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
+        start = head % (self.status, REASONS.get(self.status, b""), kind, len(body), more)
+        return start + (body if with_body else b"")
 
 
 async def serve_connection(shared: Shared, stream: trio.SocketStream) -> None:
     """Serve one accepted connection until it is over. The caller closes `stream`."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.limits.head_bytes - 1)
-    with shared.occupied_place():
-        await Connection(shared, stream.socket, shared.limits, parser).run()
+    address = address_key(_host(stream.socket))
+    with shared.occupied_place(), shared.from_address(address) as welcome:
+        connection = Connection(shared, stream.socket, shared.limits, parser, address)
+        if welcome:
+            await connection.run()
+        else:
+            await connection.turn_away()
 
 
 @attrs.define(eq=False)
@@ -86,6 +94,7 @@ class Connection:
     sock: trio.socket.SocketType
     limits: HttpLimits
     parser: h11.Connection
+    address: bytes
     client: tuple[str, int] | None = None
     server: tuple[str, int] | None = None
     had_request: bool = False
@@ -114,6 +123,17 @@ class Connection:
         finally:
             if self.exchange is not None:  # an answer cut off must not look like one that ended
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+
+    async def turn_away(self) -> None:
+        """Say that the client's address has as many connections as are allowed, unless too many are being told."""
+        if self.shared.turned_away >= MOST_TURNED_AWAY:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            return
+        self.shared.turned_away += 1
+        try:
+            await self._refuse(Refusal(429, "your address has as many connections as are allowed; close one first"))
+        finally:
+            self.shared.turned_away -= 1
 
     async def _converse(self) -> None:
         try:
@@ -145,7 +165,7 @@ class Connection:
                 return None
             with trio.CancelScope(deadline=deadline) as scope:
                 with (
-                    self.shared.closed_first(scope, had_request=self.had_request)
+                    self.shared.closed_first(scope, self.address, had_request=self.had_request)
                     if not buffered
                     else contextlib.nullcontext()
                 ):
@@ -392,6 +412,15 @@ class Exchange:
 def _end(sock: trio.socket.SocketType, name: Any) -> tuple[str, int] | None:
     """Return one end of a connection as ASGI wants it: nothing for a UNIX socket."""
     return (name[0], name[1]) if sock.family in (socket.AF_INET, socket.AF_INET6) else None
+
+
+def _host(sock: trio.socket.SocketType) -> str | None:
+    """Return the address of the other end; None if it has none, or is gone already."""
+    try:
+        end = _end(sock, sock.getpeername())
+    except OSError:
+        return None
+    return end[0] if end is not None else None
 
 
 def too_large(limits: HttpLimits) -> Refusal:

@@ -36,5 +36,10 @@ class HttpLimits:
     """Open connections. A client beyond them waits in the backlog of the listening socket, and is not turned away;
     for its sake the one idle for the longest since its last answer is closed or, if none is, the next to be so."""
 
+    connections_per_address: int = 500
+    """Open connections of one address; 0: no limit. For one more, the one of them that is idle for the longest is
+    closed or, if none is, the new one, with 429. An IPv6 network of 64 bits counts as one address; loopback addresses
+    and UNIX sockets are not limited."""
+
     drain: float = 3.0
     """How long requests under way may go on after the shutdown has begun."""

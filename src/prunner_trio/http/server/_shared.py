@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
+
+from prunner_trio.http.addresses import LOCAL, address_text
+from prunner_trio.http.buckets import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +20,12 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from prunner_trio.http.server._limits import HttpLimits
+
+
+log = logging.getLogger(__name__)
+
+MOST_TURNED_AWAY = 32
+"""Connections at a time that are told why they are turned away; so these cannot take the places of others."""
 
 
 @attrs.define(eq=False)
@@ -37,8 +48,12 @@ class Shared:
     crowded: bool = False  # all places are taken, and somebody waits for one
     count: int = 0
     _left: trio.Event = attrs.Factory(trio.Event)
-    # The connections that wait for a request, the longest waiting first: their scopes, and whether they had one before.
-    _idle: dict[trio.CancelScope, bool] = attrs.Factory(dict)
+    turned_away: int = 0  # that many are being told
+    # The connections that wait for a request, the longest waiting first: their scopes, whether they had one before, and
+    # their addresses.
+    _idle: dict[trio.CancelScope, tuple[bool, bytes]] = attrs.Factory(dict)
+    _addresses: Counter[bytes] = attrs.Factory(Counter)
+    _told: Buckets = attrs.Factory(lambda: Buckets(1 / 60, 1))
 
     @property
     def full(self) -> bool:
@@ -66,7 +81,7 @@ class Shared:
         try:
             while self.full:
                 left = self._left
-                oldest = next((scope for scope, had_request in self._idle.items() if had_request), None)
+                oldest = next((scope for scope, (had_request, _) in self._idle.items() if had_request), None)
                 if oldest is not None:
                     oldest.cancel()
                 await left.wait()
@@ -74,15 +89,38 @@ class Shared:
             self.crowded = False
 
     @contextmanager
-    def closed_first(self, scope: trio.CancelScope, *, had_request: bool) -> Iterator[None]:
+    def closed_first(self, scope: trio.CancelScope, address: bytes, *, had_request: bool) -> Iterator[None]:
         """Mark a connection as idle: `scope` is canceled when the server drains, or needs its place."""
-        self._idle[scope] = had_request
+        self._idle[scope] = had_request, address
         if self.draining:  # accepted in the last moment
             scope.cancel()
         try:
             yield
         finally:
             del self._idle[scope]
+
+    @contextmanager
+    def from_address(self, address: bytes) -> Iterator[bool]:
+        """Count a connection of an address; the value says whether there may be one more."""
+        self._addresses[address] += 1
+        try:
+            yield self._room_for(address)
+        finally:
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    def _room_for(self, address: bytes) -> bool:
+        most = self.limits.connections_per_address
+        if address == LOCAL or not most or self._addresses[address] <= most:
+            return True
+        for scope, (had_request, other) in self._idle.items():
+            if had_request and other == address and not scope.cancel_called:
+                scope.cancel()
+                return True
+        if not self._told.take(address, trio.current_time()):
+            log.warning("an address has too many connections address=%s most=%d", address_text(address), most)
+        return False
 
     @contextmanager
     def occupied_place(self) -> Iterator[None]:

@@ -3,6 +3,6 @@
 `table` lists all routes, for the router as for the document; `models` and `questions` hold the types that both read.
 """
 
-from prunner_trio.http.v1.api import ApiV1
+from prunner_trio.http.v1.api import MOST_STREAMS, ApiV1
 
-__all__ = ["ApiV1"]
+__all__ = ["MOST_STREAMS", "ApiV1"]

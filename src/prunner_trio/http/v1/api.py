@@ -38,7 +38,7 @@ __all__ = ["MOST_STREAMS", "ApiV1"]
 log = logging.getLogger(__name__)
 
 MOST_STREAMS = 500
-"""Answers that stay open, or are long, at a time: half of the connections that the server allows are for the others."""
+"""Unless told otherwise, half of the connections that the server allows: the others are for other answers."""
 
 _REMEMBERED_RIGHTS = 64
 _OUTSIDE = ("/healthz", "/readyz")
@@ -63,6 +63,7 @@ class ApiV1:
         now: Callable[[], float],
         closing: trio.Event,
         hook_secrets: SecretOf,
+        most_streams: int = MOST_STREAMS,
     ) -> None:
         """Put the API in front of the application `otherwise`; nothing is read yet.
 
@@ -71,11 +72,13 @@ class ApiV1:
             now: wall time in seconds.
             closing: set when the server is about to end, so that answers without an end come to one.
             hook_secrets: finds the secret of a hook.
+            most_streams: answers that stay open, or are long, at a time.
         """
         self._gate = gate
         self._otherwise = otherwise
         self._max_body = max_body
         self._closing = closing
+        self._most_streams = most_streams
         self._streams = 0
         self._restricted: OrderedDict[Rights, dict[str, Handler]] = OrderedDict()
         self._runner = runner
@@ -135,8 +138,8 @@ class ApiV1:
             await send_answer(send, answer)
 
     async def _stream(self, streamed: Streamed, receive: Receive, send: Send) -> None:
-        if self._streams >= MOST_STREAMS:
-            text = f"there are {MOST_STREAMS} streams, and each holds a connection"
+        if self._streams >= self._most_streams:
+            text = f"there are {self._most_streams} streams, and each holds a connection"
             await send_answer(
                 send, problem_answer(Refused("too-many-streams", text, headers=((b"retry-after", b"5"),)))
             )

@@ -23,6 +23,7 @@ _IN_PATH = re.compile(r"\{(\w+)\}")
 _ABOUT = """Pipelines, jobs, logs and events of a prunner-trio daemon. Unknown query parameters are refused, and a \
 refusal names all that is wrong with a request. GET answers have an `ETag`; sent back in `If-None-Match`, it saves the \
 body when nothing has changed."""
+_OF_TOKENS = ("unauthorized", "insufficient-scope", "too-many-requests", "too-many-failures")
 _ROLES = """The token's `scope` must have the role that an operation names, or a higher one; a token without `scope` \
 may do everything. For a token with `pipelines`, no others exist."""
 _WAYS: dict[str, dict[str, Any]] = {
@@ -100,7 +101,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problems(route: Route) -> dict[int, list[str]]:
-    of_token = () if route.need is None else ("unauthorized", "insufficient-scope")
+    of_token = () if route.need is None else _OF_TOKENS
     names = ["invalid-query", *of_token, *route.problems, "internal-error"]
     if route.method != "GET":
         names.append("cross-origin")

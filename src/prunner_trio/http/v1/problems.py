@@ -42,6 +42,8 @@ KINDS = {
     "range-not-satisfiable": Kind(416, "The log has no such part"),
     "invalid-content": Kind(422, "The body has members that cannot be used"),
     "idempotency-key-reused": Kind(422, "The key was used for another request"),
+    "too-many-requests": Kind(429, "There are more requests than are allowed"),
+    "too-many-failures": Kind(429, "Too many tokens were refused"),
     "too-many-streams": Kind(429, "There are as many streams as are allowed"),
     "internal-error": Kind(500, "Internal error"),
     "shutting-down": Kind(503, "The daemon takes no new jobs because it is about to end"),
