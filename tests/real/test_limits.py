@@ -1,5 +1,6 @@
 """Limits of memory, processor time and processes, as the kernel enforces them."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import trio
 
 from prunner_trio import Containment, Definitions, JobView, Limits, PipelineDef, State, Stream, TaskDef, open_runner
 from prunner_trio.execution.seams import Command
-from prunner_trio.launch import missing_limits, open_launcher
+from prunner_trio.launch import limits, missing_limits, open_launcher
 from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.limits import Enclosures, _find_place
 from prunner_trio.launch.standing import find_parent
@@ -276,6 +277,15 @@ assert enable_controllers(group, [controller]) == {controller}
         group.rmdir()
         if not had:
             control.write_text(f"-{offered[0]}")
+
+
+@pytest.mark.skipif(not cgroup_works(), reason="needs a writable cgroup v2 directory")
+def test_the_group_of_tasks_with_limits_tells_whose_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a daemon of another data directory, which starts when this one has died, would end them."""
+    monkeypatch.setattr(limits, "enable_controllers", lambda *_: frozenset({"pids"}))
+    with contextlib.closing(Enclosures.open(None, find_parent(), "our.place")) as enclosures:
+        assert enclosures.leaves is not None
+        assert enclosures.leaves.home.name.endswith("-our.place")
 
 
 def test_version_2_gets_its_settings_in_the_group_of_the_task(tmp_path: Path) -> None:

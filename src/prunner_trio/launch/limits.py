@@ -109,12 +109,13 @@ class Enclosures:
     _stale: list[Path] = attrs.field(factory=list, init=False)
 
     @classmethod
-    def open(cls, leaves: Leaves | None, parent: Path | None = None) -> "Enclosures":
+    def open(cls, leaves: Leaves | None, parent: Path | None = None, place: str = "") -> "Enclosures":
         """Find the means.
 
         Args:
             leaves: the groups of version 2 that tasks have anyway; None: some are made if they are of use here.
             parent: where to make them; None: in our own group.
+            place: whose tasks they are for; see `end_abandoned`.
         """
         lacking: dict[str, str] = {}
         enabled: frozenset[str] = frozenset()
@@ -122,7 +123,7 @@ class Enclosures:
         try:
             parent = leaves.parent if leaves is not None else parent or find_parent()
             if parent is not None and (enabled := enable_controllers(parent, _CONTROLLERS.values())):
-                leaves = leaves or Leaves.below(parent)
+                leaves = leaves or Leaves.below(parent, place)
                 enabled = enable_controllers(leaves.home, enabled)
         except OSError as exc:
             lacking = dict.fromkeys(_CONTROLLERS, f"{exc.filename or parent}: {exc.strerror or exc}")
@@ -132,7 +133,7 @@ class Enclosures:
         for name, controller in _CONTROLLERS.items():
             if name not in by_leaf:
                 try:
-                    homes[name] = _open_home(controller, _PROBES[name])
+                    homes[name] = _open_home(controller, _PROBES[name], place)
                     lacking.pop(name, None)
                 except OSError as exc:
                     lacking.setdefault(name, f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
@@ -205,14 +206,14 @@ def _enable(group: Path, wanted: Iterable[str]) -> frozenset[str]:
     return offered
 
 
-def _open_home(controller: str, probe: str) -> Path:
+def _open_home(controller: str, probe: str, whose: str) -> Path:
     """Make a directory for the groups of version 1; remove those of daemons that are no more."""
     place = _find_place(controller)
     for old in abandoned_homes(place):
         for folder in old.glob("task-*"):
             removed(folder)
         removed(old)
-    home = home_below(place)
+    home = home_below(place, whose)
     home.mkdir()
     if not (home / probe).exists():
         home.rmdir()
