@@ -1,7 +1,9 @@
 """Tasks that outlive their daemon: keepers, the records that they write, and what the next launcher makes of them."""
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from prunner_trio.launch import Containment, open_launcher
 from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.ends import End, Ends
 from prunner_trio.launch.standing import find_parent
+from prunner_trio.launch.tags import tag_for
+from prunner_trio.launch.tree import mark_for
 from prunner_trio.launch.wrap import keeper
 
 pytestmark = pytest.mark.real
@@ -128,10 +132,100 @@ def test_a_line_of_a_record_counts_once_it_is_whole(tmp_path: Path) -> None:
         path.write_text(text)
         os.utime(path, (at, at))
         assert ends.read(7) == End(keeper_pid, status, at)
-    path.write_text("x\ny\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("x\ny\n", (None, None)),
+        ("\0\0\0\n0\n", (None, None)),  # what a power cut leaves of a file
+        ("\n0\n", (None, None)),
+        ("0\n", (None, None)),  # a status whose pid found no room on the disk
+        ("1234567890123456789\n0\n", (None, None)),
+        ("12\nx\n", (12, None)),
+        ("12\n256\n", (12, None)),
+        ("12\n1234567890123456789\n", (12, None)),
+        ("12\n3\n4\n", (12, 3)),
+        ("9" * 5000 + "\n", (None, None)),
+    ],
+)
+def test_what_no_keeper_has_written_says_nothing(
+    tmp_path: Path, text: str, known: tuple[int | None, int | None]
+) -> None:
+    ends = Ends.open(tmp_path / "ends")
+    ends.new(7).write_text(text)
     found = ends.read(7)
     assert found is not None
-    assert (found.keeper, found.status) == (None, None)
+    assert (found.keeper, found.status) == known
+
+
+def test_a_record_that_cannot_be_read_is_there_all_the_same(tmp_path: Path) -> None:
+    ends = Ends.open(tmp_path / "ends")
+    ends.new(7).unlink()
+    (ends.folder / "7").mkdir()
+    assert ends.read(7) == End(None, None, 0.0)
+
+
+def test_a_record_is_read_when_no_descriptor_is_left(tmp_path: Path) -> None:
+    ends = Ends.open(tmp_path / "ends")
+    ends.new(7).write_text("12\n13\n")
+    assert ends.read(7) is not None
+    limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        found = ends.read(7)
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found is not None
+    assert (found.keeper, found.status) == (12, 13)
+
+
+def test_a_record_into_which_nobody_has_written_says_that_the_end_is_lost(crash: Crash, tmp_path: Path) -> None:
+    """The daemon died between making it and starting the task, or the keeper before it could write."""
+    ends = Ends.open(tmp_path / "ends")
+    for number in range(2):
+        ends.new(tag_for(mark_for(f"{crash.key}{number}"))).write_text("" if number else "4711")
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with open_launcher(Containment.SUBREAPER, ends=tmp_path / "ends") as launcher:
+                found = await launcher.remains([f"{crash.key}{number}" for number in range(3)])
+                assert list(found) == [f"{crash.key}{number}" for number in range(2)]
+                for proc in found.values():
+                    assert (proc.outlives, proc.ended, proc.pid) == (False, None, 0)
+                    with pytest.raises(EndLost):
+                        await proc.wait()
+                    await end(proc)
+
+    trio.run(main)
+
+
+def test_a_keeper_that_has_yet_to_write_is_waited_for(crash: Crash, tmp_path: Path) -> None:
+    keys = launch(crash, tmp_path / "ends", "sleep TOKEN; :", count=1)
+    (record,) = (tmp_path / "ends").iterdir()
+    written = record.read_bytes()
+    record.write_bytes(b"")
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with open_launcher(Containment.SUBREAPER, ends=tmp_path / "ends") as launcher:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(write_soon)
+                    (proc,) = (await launcher.remains(keys)).values()
+                assert proc.outlives
+                await end(proc)
+        assert crash.alive() == []
+
+    async def write_soon() -> None:
+        await trio.sleep(0.1)
+        record.write_bytes(written)
+
+    trio.run(main)
 
 
 def test_records_are_forgotten_one_by_one_and_those_of_strangers_at_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from prunner_trio.definition.pipeline import Definitions, OnDaemonCrash, PipelineDef, TaskDef
 from prunner_trio.execution import StopLevel
+from prunner_trio.execution.seams import JobReset
 from prunner_trio.model import State, StopReason
 from prunner_trio.output import MemoryOutputStore
 from prunner_trio.testing import Act, MemoryJournal, simulate
@@ -370,3 +371,22 @@ def test_a_crash_between_the_end_of_survivors_that_stay_and_its_record_counts_no
 
     simulate(again(), to_the_end, journal=Watched(left), remains={"t": IMMORTAL})
     assert set(states) == {(State.RUNNING, 1), (State.CANCELED, 1)}
+
+
+def test_the_records_of_the_last_attempt_are_thrown_away_before_the_journal_knows_of_a_new_one(again):
+    """Else a crash in between would leave them to be taken for those of the new attempt, which has not begun."""
+    left = crash(again(), {"t": Act(FOREVER)})
+    forgotten, rigs = [], []
+
+    class Watched(MemoryJournal):
+        def record(self, change):
+            if isinstance(change, JobReset):
+                forgotten.extend(rigs[0].launcher.forgotten)
+            return super().record(change)
+
+    async def scenario(rig):
+        rigs.append(rig)
+        await to_the_end(rig)
+
+    simulate(again(), scenario, journal=Watched(left), remains={"t": STUBBORN})
+    assert forgotten == [f"{left[0].job.id}/t"]

@@ -310,6 +310,8 @@ class JobRun:
             outcome, problem = Move.CANCEL, ""
             try:
                 problem = await self._clear(remains)
+                # Before the journal knows of the new attempt, whose records these would be taken for.
+                self._services.launcher.forget([task_key(self.id, task) for task in remains])
                 if not problem and self.stop is None:
                     await self._services.output.set_aside(self.id, self._head.attempt - 1)
                     self._to_be_cleared = False
@@ -318,7 +320,6 @@ class JobRun:
                 log.exception("internal error in a job", extra=self._facts)
                 self._note_stop(StopReason.INTERNAL)
                 outcome, problem = Move.FAIL, "internal error"
-            self._services.launcher.forget([task_key(self.id, task) for task in remains])
             if not problem and self.stop is None:
                 return True
             if self._to_be_cleared:

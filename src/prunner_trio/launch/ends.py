@@ -4,15 +4,27 @@ They are read by the next daemon. A record that is there says that the task was 
 """
 
 import contextlib
+import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
 from prunner_trio.launch.place import place_of
+from prunner_trio.launch.procfs import look
 
 __all__ = ["End", "Ends"]
+
+
+log = logging.getLogger(__name__)
+
+_LINES = re.compile(rb"([1-9][0-9]{0,9})\n(?:([0-9]{1,3})\n)?")
+"""A pid and a status. What else may be there was left by a full disk or a power cut, and says nothing."""
+
+_NONE = 256
+"""No exit status is as large."""
 
 
 @attrs.frozen
@@ -56,16 +68,23 @@ class Ends:
         return path
 
     def read(self, tag: int) -> End | None:
-        """Return the record of a task; None if there is none. A line counts once it is whole."""
+        """Return the record of a task; None if there is none. A line counts once it is whole.
+
+        One that cannot be read is there all the same: the task must not be taken for one that was never launched.
+        """
         try:
-            with open(self._path(tag), "rb", buffering=0) as file:
-                lines = file.read(4096).split(b"\n")[:-1]
-                at = os.fstat(file.fileno()).st_mtime
-        except OSError:
+            content, at = look(lambda: _content(self._path(tag)))
+        except FileNotFoundError:
             return None
+        except OSError as exc:
+            log.warning("the end of a task cannot be read", extra={"path": exc.filename, "error": exc.strerror})
+            content, at = b"", 0.0
         self._known.add(tag)
-        keeper, status, *_ = *(int(line) if line.isdigit() else None for line in lines), None, None
-        return End(keeper, status, at)
+        found = _LINES.match(content)
+        if found is None:
+            return End(None, None, at)
+        status = int(found[2]) if found[2] is not None else _NONE
+        return End(int(found[1]), status if status < _NONE else None, at)
 
     def forget(self, tags: Iterable[int]) -> None:
         """Remove records that are not needed any more."""
@@ -88,3 +107,8 @@ class Ends:
     def _remove(self, path: Path) -> None:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _content(path: Path) -> tuple[bytes, float]:
+    with open(path, "rb", buffering=0) as file:
+        return file.read(64), os.fstat(file.fileno()).st_mtime

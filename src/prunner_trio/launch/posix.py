@@ -46,6 +46,8 @@ _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_DESCRIPTORS = 65536
 _DESCRIPTORS_PER_TASK = 6
 """Two log files, the process, its script, and two more while it starts or while its output is cut."""
+_MOST_LOOKS, _PAUSE = 200, 0.01
+"""How often, and after how many seconds each, to look whether keepers that have just been started say who they are."""
 _FIRST_OF_NO_SCRIPT = 10
 """Scripts use descriptors below this one for their own ends; a shell can name no others."""
 
@@ -202,6 +204,10 @@ class PosixLauncher:
         placed = {self._placed(key): key for key in keys}
         parent = self._leaves.parent if self._leaves is not None else self._cgroup_parent or find_parent()
         found = self._find(placed, parent)
+        for _ in range(_MOST_LOOKS):
+            if all(left.settled() for left in found.values()):
+                break
+            await trio.sleep(_PAUSE)
         if parent is not None:
             end_abandoned(parent, self.place)
         return {placed[key]: left for key, left in found.items()}
@@ -345,7 +351,7 @@ class PosixLauncher:
         if not command.limits.names:
             return None
         if self._enclosures is None:
-            self._enclosures = Enclosures.open(self._leaves, self._cgroup_parent)
+            self._enclosures = Enclosures.open(self._leaves, self._cgroup_parent, self.place)
         if not command.limits_optional:
             for name in command.limits.names:
                 if (why := self._enclosures.lacking.get(name)) is not None:

@@ -73,6 +73,9 @@ class Remains:
     _last: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._look_for_keeper()
+
+    def _look_for_keeper(self) -> None:
         end = self._read()
         if end is not None and end.keeper is not None and end.status is None:
             process = stat(end.keeper)
@@ -94,6 +97,16 @@ class Remains:
     def outlives(self) -> bool:
         """Whether its end is known or will be; see `Proc.outlives`."""
         return self._keeper is not None or (self._end is not None and self._end.status is not None)
+
+    def settled(self) -> bool:
+        """Tell whether nothing more is to be learned soon: a keeper that is alive writes who it is within moments."""
+        if not self._seen or not self._nameless():
+            return True
+        self._look_for_keeper()
+        return not self._nameless() or not self._members()
+
+    def _nameless(self) -> bool:
+        return self._end is not None and self._end.keeper is None
 
     @property
     def ended(self) -> float | None:
