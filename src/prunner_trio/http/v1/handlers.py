@@ -360,7 +360,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _job_id(call: Call) -> JobId:
-    text = call.path.get("id") or call.query.id
+    in_path = call.path.get("id")
+    text = call.query.id if in_path is None else in_path
     job_id = parse_job_id(text)
     if job_id is None:
         raise Refused("job-not-found", f"{text[:80]!r} is no job id, which would be a UUID")
