@@ -43,7 +43,7 @@ def test_the_document_is_valid_and_describes_everything(play):
         validate(document.content)
         assert document.content["openapi"].startswith("3.1")
         names = [o["operationId"] for methods in document.content["paths"].values() for o in methods.values()]
-        assert len(names) == len(set(names)) == 19
+        assert len(names) == len(set(names)) == 20
         for name, schema in document.content["components"]["schemas"].items():
             assert schema["description"], name
             for member, held in schema["properties"].items():
@@ -114,7 +114,13 @@ def test_every_route_answers_what_the_document_says(play):
             document.check("POST", "/v1/jobs/{id}/cancel", got)
         async with api.stream("/v1/events") as stream:
             assert stream.headers["content-type"] in document.response("GET", "/v1/events", 200)["content"]
-        seen |= {("POST", "/v1/jobs"), ("POST", "/v1/jobs/{id}/cancel"), ("GET", "/v1/events")}
+        document.check("POST", "/v1/sign-in-links", await api("POST", "/v1/sign-in-links"))
+        seen |= {
+            ("POST", "/v1/sign-in-links"),
+            ("POST", "/v1/jobs"),
+            ("POST", "/v1/jobs/{id}/cancel"),
+            ("GET", "/v1/events"),
+        }
         seen.add(("POST", "/v1/hooks/{hook}"))
         assert seen == set(document.routes())
         journal.fail_adds = True
