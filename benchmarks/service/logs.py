@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import reference
+from benchmarks.daemon import until
 from benchmarks.definitions import one_task
 from benchmarks.measure import Bench, Broken, Figure, Measure, Outcome
 
@@ -33,12 +35,15 @@ def _write(bench: Bench, settings: tuple[str, ...]) -> Outcome:
         script = f"head -c {size} '{source.name}'"
         with bench.daemon(one_task(*settings, script=script)) as daemon:
             others = [_reference(Path(source.name), size, daemon.directory)]
-            cpu, before = daemon.cpu(), daemon.memory()
-            seconds, job = daemon.run(poll=0.005)
-            cpu, growth = daemon.cpu() - cpu, daemon.peak_memory() - before
-            log = daemon.data / "logs" / job["id"] / "t00000-stdout.log"
-            if log.stat().st_size != size:
-                raise Broken(f"{log.stat().st_size} of {size} bytes are in the log")
+            cpu, before, began = daemon.cpu(), daemon.memory(), time.perf_counter()
+            job = daemon.schedule()
+            log = daemon.data / "logs" / job / "t00000-stdout.log"
+            # The daemon is not asked meanwhile: its processor time is to be that of the log.
+            until(lambda: log.exists() and log.stat().st_size >= size, f"a log of {size} bytes", pause=0.002)
+            if daemon.wait(job)["errored"] or log.stat().st_size != size:
+                raise Broken(f"the log has {log.stat().st_size} bytes, not {size}")
+            seconds, cpu = time.perf_counter() - began, daemon.cpu() - cpu
+            growth = daemon.peak_memory() - before
             log.unlink()  # what was not written to the disk yet need not be
             others.append(_reference(Path(source.name), size, daemon.directory))
     megabytes = size / 1e6
