@@ -101,10 +101,10 @@ def _retention(daemon: Daemon, keep: int) -> dict[str, float]:
     daemon.start()  # one that has not been asked for the list of all, as at 1,000,000
     daemon.define(one_task(f"retention_count: {keep}"))
     oldest = f"/v1/jobs/{uuid.UUID(int=1, version=4)}"
-    with Probe(daemon.new_client()) as probe:
+    with Probe(daemon.new_client(), pause=0.01) as probe:
         began = time.perf_counter()
         daemon.signal(signal.SIGHUP)
-        until(lambda: daemon.client.request("GET", oldest).status == 404, "retention", pause=0.02)
+        until(lambda: daemon.client.request("GET", oldest).status == 404, "retention", seconds=_LIMIT, pause=0.1)
         seconds = time.perf_counter() - began
         time.sleep(0.5)  # what is told to everybody after that
     return {
@@ -118,7 +118,7 @@ KEPT = Measure(
     "kept",
     "scale",
     f"a store with up to {_MOST:,} finished jobs of one task, put there by the library; start, then ask. At the end "
-    f"`retention_count` goes down by {_REMOVED:,}, while a second connection asks for `/pipelines/` all the time",
+    f"`retention_count` goes down by {_REMOVED:,}, while a second connection asks for `/pipelines/` every 10 ms",
     (
         Figure("start", "s", "start to first answer", goal=2.0),
         Figure("page", "ms", "the newest 50 jobs: `GET /v1/jobs?limit=50`", goal=10),

@@ -17,11 +17,15 @@ _LAG = "prunner_loop_lag_seconds"
 
 
 class Probe:
-    """Asks for something small again and again while its block lasts, and notes how long each answer took."""
+    """Asks for something small again and again while its block lasts, and notes how long each answer took.
 
-    def __init__(self, client: Client, path: str = "/pipelines/") -> None:
+    Args:
+        pause: seconds between two questions, which leave the daemon time for its work.
+    """
+
+    def __init__(self, client: Client, path: str = "/pipelines/", *, pause: float = 0.001) -> None:
         self.seconds: list[float] = []
-        self._client, self._path = client, path
+        self._client, self._path, self._pause = client, path, pause
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ask, name="probe")
 
@@ -35,7 +39,7 @@ class Probe:
         self._client.close()
 
     def _ask(self) -> None:
-        while not self._over.wait(0.001):
+        while not self._over.wait(self._pause):
             self.seconds.append(self._client.request("GET", self._path).seconds)
 
 
