@@ -19,6 +19,9 @@ __all__ = ["Daemon", "DaemonFailed", "environment", "until"]
 
 _START = 120.0
 _STOP = 30.0
+_LOOK = 0.5
+_IDLE = 0.005
+"""The share of a processor below which a daemon is taken to do nothing."""
 
 
 class DaemonFailed(Exception):
@@ -187,6 +190,16 @@ class Daemon:
     def cpu(self) -> float:
         """Return the processor time of the daemon in seconds, without that of its tasks."""
         return process.cpu_seconds(self.pid)
+
+    def settle(self, seconds: float = 20.0) -> None:
+        """Wait until the daemon has done what it still had to do, at most so long."""
+        deadline = time.perf_counter() + seconds
+        before = self.cpu()
+        while time.perf_counter() < deadline:
+            time.sleep(_LOOK)
+            if (now := self.cpu()) - before < _IDLE * _LOOK:
+                return
+            before = now
 
     def memory(self) -> int:
         """Return the resident bytes of the daemon."""

@@ -29,7 +29,7 @@ def _run(bench: Bench) -> Outcome:
             job = daemon.schedule()
             until(partial(_all_run, daemon, job), "all tasks to run")
             curves["start"].append((count, (time.perf_counter() - began) / count * 1e3))
-            time.sleep(0.2)
+            daemon.settle()
             cpu = daemon.cpu()
             time.sleep(0.1 if bench.quick else _WATCHED)
             curves["cpu"].append((count, (daemon.cpu() - cpu) / (0.1 if bench.quick else _WATCHED) * 100))

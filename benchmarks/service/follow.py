@@ -14,6 +14,7 @@ __all__ = ["FOLLOW"]
 _LINES = 200
 _MEGABYTES = 100
 _FOLLOWERS = 100
+_SETTLE = 1.0
 _TASK = "t00000"
 
 
@@ -71,7 +72,7 @@ def _cost_of_silence(daemon: Daemon, followers: int, seconds: float) -> float:
             client: Client = daemon.new_client()
             stack.callback(client.close)
             stack.enter_context(client.open(_path(job)))
-        time.sleep(0.2)
+        time.sleep(_SETTLE)
         cpu = daemon.cpu()
         time.sleep(seconds)
         return (daemon.cpu() - cpu) / seconds * 100
