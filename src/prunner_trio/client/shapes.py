@@ -6,19 +6,7 @@ A daemon may be newer than its client, so there may be more members than these; 
 from collections.abc import Mapping
 from typing import TypedDict
 
-__all__ = [
-    "End",
-    "Job",
-    "JobPage",
-    "LogEnd",
-    "LogPiece",
-    "Occurrence",
-    "Pipeline",
-    "PipelineList",
-    "SignInLink",
-    "Task",
-    "Waiting",
-]
+__all__ = ["End", "Job", "JobPage", "LogEnd", "LogPiece", "Occurrence", "Pipeline", "PipelineList", "Task", "Waiting"]
 
 
 class Waiting(TypedDict):
@@ -128,10 +116,3 @@ class LogEnd(TypedDict):
     size: int
     state: str
     exit_code: int | None
-
-
-class SignInLink(TypedDict):
-    """A link that signs in to the web page; `path` belongs behind the address of the daemon."""
-
-    path: str
-    expires: str
