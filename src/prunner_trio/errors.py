@@ -14,9 +14,14 @@ __all__ = [
     "InvalidDefinition",
     "InvalidVariable",
     "JobAlreadyFinished",
+    "JobNotFinished",
     "JobNotFound",
+    "JobNotStarted",
+    "JobNotWaiting",
     "LaunchError",
+    "NothingToRetry",
     "PipelineNotFound",
+    "PipelinePaused",
     "Problem",
     "ProcessesSurvived",
     "PrunnerError",
@@ -25,7 +30,9 @@ __all__ = [
     "ShuttingDown",
     "StoreError",
     "StoreLocked",
+    "TaskAlreadyFinished",
     "TaskNotFound",
+    "TasksChanged",
     "Unauthorized",
 ]
 
@@ -101,6 +108,14 @@ class QueueDisabled(PrunnerError):
         super().__init__("concurrency exceeded and queueing disabled for pipeline")
 
 
+class PipelinePaused(QueueDisabled):
+    """The pipeline is paused and has no wait list, so that a new job can neither start nor wait."""
+
+    def __init__(self, pipeline: str) -> None:
+        self.pipeline = pipeline
+        PrunnerError.__init__(self, f"pipeline {pipeline!r} is paused and has no wait list")
+
+
 class JobNotFound(PrunnerError):
     """No job has this id."""
 
@@ -124,6 +139,61 @@ class JobAlreadyFinished(PrunnerError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"job {job_id!r} has ended already")
+
+
+class JobNotFinished(PrunnerError):
+    """The job has not ended yet."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id!r} has not ended yet: only one that is over can be retried")
+
+
+class JobNotStarted(PrunnerError):
+    """The job waits, so none of its tasks can be stopped."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id!r} has not started: it can only be canceled as a whole")
+
+
+class JobNotWaiting(PrunnerError):
+    """The job has no place in the wait list that is meant."""
+
+    def __init__(self, job_id: str, pipeline: str) -> None:
+        self.job_id = job_id
+        self.pipeline = pipeline
+        super().__init__(f"job {job_id!r} is not on the wait list of pipeline {pipeline!r}")
+
+
+class TaskAlreadyFinished(PrunnerError):
+    """The task had ended before; nothing changed."""
+
+    def __init__(self, job_id: str, task: str) -> None:
+        self.job_id = job_id
+        self.task = task
+        super().__init__(f"task {task!r} of job {job_id!r} has ended already")
+
+
+class NothingToRetry(PrunnerError):
+    """All tasks of the job have succeeded."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"all tasks of job {job_id!r} have succeeded: there is none to run again")
+
+
+class TasksChanged(PrunnerError):
+    """The tasks of a pipeline are no longer those of a job, so what they did cannot be taken over."""
+
+    def __init__(self, job_id: str, pipeline: str, changes: Sequence[str]) -> None:
+        self.job_id = job_id
+        self.pipeline = pipeline
+        self.changes = tuple(changes)
+        what = "; ".join(changes)
+        super().__init__(
+            f"pipeline {pipeline!r} has changed since job {job_id!r}: {what}. It can only be retried as a whole"
+        )
 
 
 class ShuttingDown(PrunnerError):

@@ -88,6 +88,15 @@ def test_outcome(states, reason, move):
     assert job_outcome(tasks(*states), stop(reason)) is move
 
 
+def test_a_task_that_was_canceled_alone_cancels_its_job_in_the_end_unless_it_may_fail_or_another_has_failed():
+    alone = TaskView("x", State.CANCELED, stop=stop(R.USER))
+    assert job_outcome([alone, *tasks("done", "canceled")], None) is Move.CANCEL
+    assert job_outcome([alone, *tasks("error", "canceled")], stop(R.FAIL_FAST)) is Move.FAIL
+    may_fail = TaskView("x", State.CANCELED, allow_failure=True, stop=stop(R.USER))
+    assert job_outcome([may_fail, *tasks("done")], None) is Move.SUCCEED
+    assert (alone.passed, may_fail.passed, tasks("canceled?")[0].passed) == (False, True, False)
+
+
 @given(st.lists(st.sampled_from(["done", "error", "error?", "canceled", "skipped"])), st.sampled_from([None, *R]))
 def test_the_outcome_does_not_depend_on_the_order_of_tasks(states, reason):
     assert job_outcome(tasks(*states), stop(reason)) is job_outcome(tasks(*reversed(states)), stop(reason))

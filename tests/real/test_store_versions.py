@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
@@ -13,7 +14,19 @@ from prunner_trio.definition.incoming import HookKind, HookVariable, IncomingHoo
 from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy, TaskDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import JobsRemoved, SavedJob
-from prunner_trio.model import JobId, JobView, State, StopReason, StopRequest, TaskView
+from prunner_trio.model import (
+    Action,
+    AuditEntry,
+    JobId,
+    JobQuery,
+    JobView,
+    Pause,
+    PipelineRecord,
+    State,
+    StopReason,
+    StopRequest,
+    TaskView,
+)
 from prunner_trio.storage import SqliteJournal, back_up, condition_of, export_prunner, open_journal, schema
 from prunner_trio.storage.rows import definition_from_text, definition_to_text
 from prunner_trio.storage.schema import VERSION
@@ -104,6 +117,28 @@ REPLACED = JobView(
     partition="tenant",
     stop=StopRequest(StopReason.REPLACED, T + 20),
 )
+RETRY = JobView(
+    job_id(8),
+    8,
+    "build",
+    State.RUNNING,
+    (
+        TaskView("a", State.DONE, (), T + 10.5, T + 11.5, from_job=job_id(4)),
+        attrs.evolve(B, state=State.RUNNING, started=T + 32, stop=StopRequest(StopReason.USER, T + 33, "ü")),
+    ),
+    created=T + 30,
+    started=T + 31,
+    user="jane",
+    retry_of=job_id(4),
+    moved_to=7,
+    audit=(
+        AuditEntry(T + 30.5, Action.MOVED, "joe", "to position 1 of 2"),
+        AuditEntry(T + 33, Action.TASK_CANCELED, "ü", "b"),
+    ),
+)
+"""What only stores since version 4 can hold."""
+PAUSED = PipelineRecord("build", Pause(T + 40, "joe"), (AuditEntry(T + 40, Action.PAUSED, "joe"),))
+RESUMED = PipelineRecord("gone", None, (AuditEntry(T + 1, Action.PAUSED), AuditEntry(T + 2, Action.RESUMED, "jane")))
 IMPORTED = JobView(
     job_id(1),
     1,
@@ -129,7 +164,7 @@ def with_journal(directory: Path, scenario: Callable[[SqliteJournal], Awaitable[
 
 @pytest.fixture(params=sorted(path.name for path in DATA.glob("store-v*.db")))
 def old_store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    directory = tmp_path / "data"
+    directory = tmp_path / ("data with retries" if request.param >= "store-v4.db" else "data")
     directory.mkdir()
     shutil.copy(DATA / request.param, directory / "store.db")
     return directory
@@ -144,23 +179,28 @@ def test_an_old_store_comes_back_whole(old_store: Path) -> None:
     async def scenario(journal: SqliteJournal) -> None:
         assert journal.imported == 0
         assert journal.recovered is None
-        assert await journal.unfinished() == [SavedJob(WAITING, BUILD), SavedJob(RUNNING, BUILD)]
+        newer = [RETRY] if "retries" in old_store.name else []
+        unfinished = [WAITING, RUNNING, *newer]
+        assert await journal.unfinished() == [SavedJob(job, BUILD) for job in unfinished]
         listed = await journal.jobs(pipeline=None, before=None, limit=10)
-        assert listed == [REPLACED, FAILED, RUNNING, WAITING, IMPORTED]
+        assert listed == [*newer, REPLACED, FAILED, RUNNING, WAITING, IMPORTED]
+        assert await journal.search(JobQuery(retry_of=FAILED.id)) == newer
+        assert await journal.records() == ([PAUSED, RESUMED] if newer else [])
         assert await journal.find(job_id(1)) == SavedJob(IMPORTED, OLD)
         assert await journal.find(job_id(6)) == SavedJob(REPLACED, DEPLOY)
         assert await journal.last_number() == 9
         assert await journal.pipelines() == ["build", "deploy", "old"]
 
     with_journal(old_store, scenario)
-    assert b"".join(export_prunner(old_store)).count(b'"ID"') == 5
+    assert b"".join(export_prunner(old_store)).count(b'"ID"') == 5 + ("retries" in old_store.name)
 
 
 def test_an_old_store_is_whole_before_it_is_brought_up_to_date(old_store: Path, tmp_path: Path) -> None:
     condition = condition_of(old_store)
     assert condition.problems == ()
     assert condition.version is not None
-    assert back_up(old_store, tmp_path / "copy", logs=False, progress=lambda *_: None) == 5
+    jobs = 5 + ("retries" in old_store.name)
+    assert back_up(old_store, tmp_path / "copy", logs=False, progress=lambda *_: None) == jobs
 
 
 def test_an_old_store_can_be_written_to(old_store: Path) -> None:

@@ -1,147 +1,22 @@
 """API v1 over sockets: real tasks are followed, and clients come and go as they like."""
 
-import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import attrs
-import jwt
 import pytest
 import trio
-
-from prunner_trio import Definitions, PipelineDef, Runner, TaskDef, open_runner
-from prunner_trio.http.app import create_app
-from prunner_trio.http.server import HttpLimits, bind, serve_http
-from prunner_trio.storage import MemoryJournal
+from tests.real.v1_site import WAIT, play_site, tasks_alive
 
 pytestmark = pytest.mark.real
-
-SECRET = "a-secret-of-more-than-32-bytes-for-tests"
-TOKEN = jwt.encode({"sub": "jane"}, SECRET, algorithm="HS256")
-WAIT = "while [ ! -e go ]; do sleep 0.02; done"
-PATIENCE_S = 60
-
-
-@attrs.define(eq=False)
-class Client:
-    """One connection, with one answer in chunks."""
-
-    stream: trio.SocketStream
-    unread: bytes = b""
-    text: str = ""
-
-    async def ask(self, target: str, *headers: str) -> str:
-        """Ask, and return the head of the answer."""
-        lines = [f"GET {target} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}", *headers]
-        await self.stream.send_all("\r\n".join([*lines, "", ""]).encode())
-        return (await self._until(b"\r\n\r\n")).decode()
-
-    async def chunk(self) -> bytes:
-        """Return the next chunk; empty at the end. EOFError or BrokenResourceError: the answer was cut off."""
-        size = int(await self._until(b"\r\n"), 16)
-        data = await self._exactly(size)
-        await self._exactly(2)
-        return data
-
-    async def text_until(self, end: str) -> str:
-        """Return all chunks up to the one that ends with this."""
-        text = ""
-        while not text.endswith(end):
-            text += (await self.chunk()).decode()
-        return text
-
-    async def rest(self) -> bytes:
-        """Return all chunks that are still to come."""
-        data = b""
-        while piece := await self.chunk():
-            data += piece
-        return data
-
-    async def event(self) -> tuple[str, dict]:
-        """Return name and data of the next event."""
-        while True:
-            while "\n\n" not in self.text:
-                self.text += (await self.chunk()).decode()
-            block, self.text = self.text.split("\n\n", 1)
-            fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
-            if fields:
-                return fields["event"], json.loads(fields["data"])
-
-    async def _until(self, mark: bytes) -> bytes:
-        while mark not in self.unread:
-            await self._more()
-        return await self._exactly(self.unread.index(mark) + len(mark))
-
-    async def _exactly(self, size: int) -> bytes:
-        while len(self.unread) < size:
-            await self._more()
-        data, self.unread = self.unread[:size], self.unread[size:]
-        return data
-
-    async def _more(self) -> None:
-        data = await self.stream.receive_some()
-        if not data:
-            raise EOFError
-        self.unread += data
-
-
-@attrs.define(eq=False)
-class Site:
-    runner: Runner
-    port: int
-    folder: Path
-    closing: trio.Event
-
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
-        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
-            yield Client(stream)
-
-    async def start(self, pipeline: str) -> str:
-        """Schedule a job and return the address of the log of its task `t`."""
-        job = await self.runner.schedule(pipeline)
-        while (task := job.view().task("t")) is None or task.state.value == "waiting":
-            await trio.sleep(0.01)
-        return f"/v1/jobs/{job.id}/tasks/t/logs/stdout"
-
-    def go(self) -> None:
-        """Let tasks that wait for it go on."""
-        (self.folder / "go").touch()
 
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[..., None]:
-    """Run a scenario against a daemon without its process: real tasks, files, sockets."""
-
-    def play(scenario: Callable[[Site], Awaitable[None]], *scripts: str, **limits: float) -> None:
-        tasks = {f"p{index}": TaskDef("t", (script,)) for index, script in enumerate(scripts)}
-        pipelines = [PipelineDef(name, (task,), concurrency=100) for name, task in tasks.items()]
-
-        async def main() -> None:
-            with trio.fail_after(PATIENCE_S):
-                runner_of = open_runner(
-                    Definitions.of(*pipelines), data=tmp_path, cwd=tmp_path, journal=MemoryJournal()
-                )
-                async with runner_of as runner:
-                    closing, sockets = trio.Event(), bind("127.0.0.1:0")
-                    app = create_app(runner, secret=SECRET, closing=closing)
-                    site = Site(runner, sockets[0].getsockname()[1], tmp_path, closing)
-                    async with trio.open_nursery() as nursery:
-                        await nursery.start(
-                            partial(serve_http, app, sockets, limits=HttpLimits(**limits), shutdown=closing)
-                        )
-                        await scenario(site)
-                        site.go()
-                        closing.set()
-                    sockets[0].close()
-
-        trio.run(main, strict_exception_groups=True)
-
-    return play
+    """Run a scenario against a daemon without its process."""
+    return partial(play_site, tmp_path)
 
 
 def test_what_a_task_writes_is_seen_while_it_runs_each_byte_once(play):
@@ -220,10 +95,6 @@ def test_hundreds_of_listeners_and_followers_see_everything_and_leave_nothing_be
             await trio.sleep(0.01)
 
     play(scenario, f"{WAIT}\nseq 2000", "true")
-
-
-def tasks_alive() -> int:
-    return trio.lowlevel.current_statistics().tasks_living
 
 
 def test_a_client_that_goes_away_takes_its_task_along(play):

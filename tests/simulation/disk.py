@@ -6,7 +6,7 @@ import trio
 
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Change, Expired, JobAdded, JobChanged, JobsRemoved, SavedJob, Ticket
-from prunner_trio.model import JobId, JobView, State
+from prunner_trio.model import JobId, JobView, PipelineRecord, State
 from prunner_trio.testing import MemoryJournal
 
 __all__ = ["Disk", "Platter"]
@@ -181,6 +181,9 @@ class Disk:
 
     async def last_number(self) -> int:
         return await (await self._read("last_number")).last_number()
+
+    async def records(self) -> Sequence[PipelineRecord]:
+        return await (await self._read("records")).records()
 
     async def find(self, job_id: JobId) -> SavedJob | None:
         return await (await self._read("find")).find(job_id)

@@ -403,7 +403,7 @@ class Watch:
     def _same(self, known: Known, before: JobView, now: JobView) -> None:
         """A job has the end that it had; one that was canceled while it was being replaced may exchange the reasons."""
         if known.canceled_in_flight:
-            before, now = (attrs.evolve(view, stop=None, ended=None, tasks=()) for view in (before, now))
+            before, now = (attrs.evolve(view, stop=None, ended=None, tasks=(), audit=()) for view in (before, now))
         self.expect(before == now, "the final state stays", f"{known.name} was\n  {before}\nand is now\n  {now}")
 
     # ------------------------------------------------------------------------------------------------ definitions

@@ -179,6 +179,20 @@ def test_too_many_refused_tokens_of_an_address_are_told_as_such(
     assert told == ["too many tokens were refused address=192.0.2.7"]
 
 
+def test_secrets_of_webhooks_are_guessed_no_faster(play: Play) -> None:
+    async def scenario(ask: Client) -> None:
+        async def guess() -> int:
+            return await ask.status("/v1/hooks/deploy", "", method="POST", body=b"{}", content_type="application/json")
+
+        for _ in range(FAILURES):
+            assert await guess() == 403
+        assert await guess() == 429
+        for _ in range(2 * FAILURES):
+            assert await ask.status("/v1/jobs", token(sub="jane", scope="read"), method="POST", body=b"{}") == 403
+
+    play(scenario)
+
+
 def test_who_sends_no_token_has_not_guessed(play: Play) -> None:
     async def scenario(ask: Client) -> None:
         for _ in range(3 * FAILURES):

@@ -113,7 +113,8 @@ def place(value: object) -> str:
 def run(words: Sequence[str], cwd: Path, **variables: str) -> str:
     """Run a program to its end and return what it has printed; if that takes too long, all it has started ends."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PRUNNER_")}
-    env |= {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "HOME": str(cwd), **variables}
+    env |= {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "HOME": str(cwd)}
+    env |= {"PYTEST_ADDOPTS": "-p no:schemathesis", **variables}
     process = subprocess.Popen(
         words,
         cwd=cwd,

@@ -42,8 +42,11 @@ class Access(NamedTuple):
     token_from: str
 
 
-def find_access(values: Values, environ: Mapping[str, str]) -> Access:
+def find_access(values: Values, environ: Mapping[str, str], token_seconds: int = TOKEN_SECONDS) -> Access:
     """Find the address and the token for it.
+
+    Args:
+        token_seconds: how long a token is good that is made from a secret.
 
     Raises:
         NoAccess: one of them is missing or cannot be used.
@@ -70,15 +73,15 @@ def find_access(values: Values, environ: Mapping[str, str]) -> Access:
         raise NoAccess(f"the address from {address_from} cannot be used: {exc}", token=False) from None
     secret, from_variable = values.text("jwt-secret"), _is(values, "jwt-secret", environ)
     if secret and not from_variable:
-        return Access(Daemon(address, _Maker(secret)), address_from, "--jwt-secret")
+        return Access(Daemon(address, _Maker(secret, token_seconds)), address_from, "--jwt-secret")
     if token := environ.get("PRUNNER_TOKEN", ""):
         return Access(Daemon(address, lambda: token), address_from, "PRUNNER_TOKEN")
     if secret:
-        return Access(Daemon(address, _Maker(secret)), address_from, "PRUNNER_JWT_SECRET")
+        return Access(Daemon(address, _Maker(secret, token_seconds)), address_from, "PRUNNER_JWT_SECRET")
     if token := kept("token"):
         return Access(Daemon(address, lambda: token), address_from, f"`token` in {config}")
     if secret := kept("jwt_secret"):
-        return Access(Daemon(address, _Maker(secret)), address_from, f"`jwt_secret` in {config}")
+        return Access(Daemon(address, _Maker(secret, token_seconds)), address_from, f"`jwt_secret` in {config}")
     place = "has neither `token` nor `jwt_secret`" if os.path.exists(config) else "is not there"
     raise NoAccess(
         f"no token for {address}: neither PRUNNER_TOKEN nor PRUNNER_JWT_SECRET is set, and {config} {place}", token=True
@@ -113,21 +116,21 @@ def _read_config(config: str) -> dict[str, str]:
 class _Maker:
     """Makes tokens; its secret is in no repr."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, seconds: int) -> None:
+        self._secret, self._seconds = secret, seconds
 
     def __call__(self) -> str:
         """Return a new token."""
-        return short_lived_token(self._secret, user_name(), time.time())
+        return short_lived_token(self._secret, user_name(), time.time(), self._seconds)
 
 
-def short_lived_token(secret: str, user: str, now: float) -> str:
-    """Return a token for the next `TOKEN_SECONDS`.
+def short_lived_token(secret: str, user: str, now: float, seconds: int = TOKEN_SECONDS) -> str:
+    """Return a token for the next seconds.
 
     It has no time of its making: a daemon whose clock is behind ours would refuse it. Made without PyJWT, which takes
     longer to import than a request to make.
     """
-    claims = {"sub": user, "exp": int(now) + TOKEN_SECONDS}
+    claims = {"sub": user, "exp": int(now) + seconds}
     signed = b".".join(map(_encoded, (b'{"alg":"HS256","typ":"JWT"}', json.dumps(claims).encode())))
     return b".".join((signed, _encoded(digest(secret.encode(errors="surrogateescape"), signed, "sha256")))).decode()
 

@@ -71,6 +71,7 @@ _WHERE = {
     "cancel": "cancel.cancel",
     "pipelines": "pipelines.pipelines",
     "events": "events.events",
+    "open": "opening.open_page",
     "completion": "completion.completion",
     "systemd-unit": "systemd.systemd_unit",
     "store export": "export.export",

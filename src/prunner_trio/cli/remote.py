@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from prunner_trio.cli.access import Access, NoAccess, find_access
+from prunner_trio.cli.access import TOKEN_SECONDS, Access, NoAccess, find_access
 from prunner_trio.cli.flags import Parsed
 from prunner_trio.cli.paper import Paper
 from prunner_trio.cli.status import failed_status
@@ -15,12 +15,16 @@ __all__ = ["at_daemon"]
 Work = Callable[[Daemon, Parsed, Paper], int]
 
 
-def at_daemon(work: Work) -> Callable[[Parsed], int]:
-    """Return a command that does its work at a daemon, and tells each failure in one line and by its exit status."""
+def at_daemon(work: Work, *, token_seconds: int = TOKEN_SECONDS) -> Callable[[Parsed], int]:
+    """Return a command that does its work at a daemon, and tells each failure in one line and by its exit status.
+
+    Args:
+        token_seconds: how long a token is good that is made from a secret.
+    """
 
     def command(parsed: Parsed) -> int:
         try:
-            access = find_access(parsed.values, os.environ)
+            access = find_access(parsed.values, os.environ, token_seconds)
         except NoAccess as exc:
             print(exc, file=sys.stderr)
             return failed_status(Kind.UNAUTHORIZED) if exc.token else 1

@@ -171,6 +171,21 @@ REMOTE_COMMANDS = (
         ),
     ),
     Command(
+        "open",
+        "make a link that signs in to the web page",
+        "prunner-trio open --browser",
+        flags=(
+            Flag("browser", "open it in the browser, and show nothing", Kind.SWITCH, short="b"),
+            JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=(
+            "The link is good once, within a minute. Whoever opens it is signed in for seven days as the user of this\n"
+            "command or, if access is by a token, until that ends."
+        ),
+    ),
+    Command(
         "completion",
         "show the script with which a shell completes commands, flags, pipelines and jobs",
         'eval "$(prunner-trio completion bash)"',

@@ -15,6 +15,7 @@ __all__ = [
     "list_jobs",
     "list_pipelines",
     "schedule",
+    "sign_in_link",
     "since_event",
 ]
 
@@ -71,6 +72,11 @@ def get_log(job_id: str, task: str, stream: str, *, tail: int | None = None, fol
     path = f"{_job(job_id)}/tasks/{quote(task, safe='')}/logs/{stream}"
     headers = (("accept", "text/event-stream"),) if follow else ()
     return Request("GET", f"{path}?{urlencode(query)}" if query else path, headers)
+
+
+def sign_in_link() -> Request:
+    """Ask for a link to the web page; asked twice, there are two."""
+    return Request("POST", "/v1/sign-in-links")
 
 
 def events(job_id: str = "") -> Request:

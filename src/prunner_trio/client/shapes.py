@@ -6,7 +6,19 @@ A daemon may be newer than its client, so there may be more members than these; 
 from collections.abc import Mapping
 from typing import TypedDict
 
-__all__ = ["End", "Job", "JobPage", "LogEnd", "LogPiece", "Occurrence", "Pipeline", "PipelineList", "Task", "Waiting"]
+__all__ = [
+    "End",
+    "Job",
+    "JobPage",
+    "LogEnd",
+    "LogPiece",
+    "Occurrence",
+    "Pipeline",
+    "PipelineList",
+    "SignInLink",
+    "Task",
+    "Waiting",
+]
 
 
 class Waiting(TypedDict):
@@ -116,3 +128,10 @@ class LogEnd(TypedDict):
     size: int
     state: str
     exit_code: int | None
+
+
+class SignInLink(TypedDict):
+    """A link that signs in to the web page; `path` belongs behind the address of the daemon."""
+
+    path: str
+    expires: str

@@ -6,15 +6,16 @@ from types import MappingProxyType
 
 import trio
 
+from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.definition.variables import RESERVED, checked_variables
-from prunner_trio.errors import PipelineNotFound, ShuttingDown, StoreError
+from prunner_trio.errors import JobNotFinished, PipelineNotFound, PipelinePaused, ShuttingDown, StoreError
 from prunner_trio.execution.handle import Job, Saving
 from prunner_trio.execution.job import JobRun
 from prunner_trio.execution.lines import Line, StopLevel
 from prunner_trio.execution.seams import JobAdded, SavedJob
 from prunner_trio.execution.steering import Steering
-from prunner_trio.model import EventKind, JobId, JobView, State, StopReason
-from prunner_trio.policy import Waiting, admit
+from prunner_trio.model import EventKind, JobId, JobView, State, StopReason, TaskView
+from prunner_trio.policy import Waiting, admit, kept_tasks
 
 __all__ = ["NO_VARIABLES", "Accepting"]
 
@@ -49,15 +50,38 @@ class Accepting(Steering):
             InvalidVariable: a variable cannot be given to a task.
             QueueFull, QueueDisabled: there is no place for it.
         """
+        return self._accept(self._open_pipeline(pipeline), checked_variables(variables), user, partition, job_id)
+
+    def _open_pipeline(self, pipeline: str) -> PipelineDef:
+        """Return the definition by which a new job is accepted now."""
         if self._level > StopLevel.SERVE:
             raise ShuttingDown
         definition = self._definitions.get(pipeline)
         if definition is None:
             raise PipelineNotFound(pipeline)
+        if definition.queue_limit == 0 and self.pause_of(pipeline) is not None:
+            raise PipelinePaused(pipeline)
+        return definition
+
+    def _accept(
+        self,
+        definition: PipelineDef,
+        variables: Mapping[str, object],
+        user: str,
+        partition: str,
+        job_id: JobId | None,
+        *,
+        retry_of: JobId | None = None,
+        kept: tuple[TaskView, ...] = (),
+    ) -> Job:
+        """Accept a job, or raise; see `submit`.
+
+        Args:
+            kept: tasks that need not run, because the job that is retried has done them.
+        """
         if job_id in self._runs:
             raise ValueError(f"there is a job {job_id} already")
-        variables = checked_variables(variables)
-        line = self._lines[pipeline]
+        line = self._lines[definition.name]
         clock = trio.current_time()
         job_id = job_id or self._new_id()
         new = Waiting(job_id, clock + definition.start_delay if definition.start_delay > 0 else 0.0, partition)
@@ -70,14 +94,15 @@ class Accepting(Steering):
         view = JobView(
             id=job_id,
             number=self._number,
-            pipeline=pipeline,
+            pipeline=definition.name,
             state=State.WAITING,
-            tasks=(),
+            tasks=kept,
             created=created,
             not_before=created + definition.start_delay if definition.start_delay > 0 else 0.0,
             variables=variables,
             user=user,
             partition=partition,
+            retry_of=retry_of,
         )
         run = JobRun(SavedJob(view, definition), self._services)
         job, saving = self._adopt(run)
@@ -89,7 +114,7 @@ class Accepting(Steering):
         ticket = self._services.journal.record(
             JobAdded(run.view(), definition, (evicted.as_evicted(created),) if evicted is not None else ())
         )
-        self._publish(EventKind.JOB, run, "", State.WAITING, "")
+        self._publish(EventKind.JOB, run, "", State.WAITING, f"retry of {retry_of}" if retry_of else "")
         replaced = (evicted, place) if evicted is not None else None
         self._nursery.start_soon(self._save, saving, run, line, ticket, replaced, name=f"save {job_id}")
         return job
@@ -109,6 +134,60 @@ class Accepting(Steering):
             ShuttingDown, PipelineNotFound, InvalidVariable, QueueFull, QueueDisabled: see `submit`.
         """
         job = self.submit(pipeline, variables=variables, user=user, partition=partition)
+        await job.saved()
+        return job
+
+    def submit_retry(
+        self,
+        original: JobView,
+        *,
+        only_failed: bool = False,
+        variables: Mapping[str, object] | None = None,
+        by: str = "",
+        job_id: JobId | None = None,
+    ) -> Job:
+        """Decide over a new job that does again what another one did, in one synchronous step. Not a checkpoint.
+
+        The new job is accepted like any other, by the current definition and into the partition of the original, and
+        says of which job it is a retry.
+
+        Args:
+            original: as `find` returns it.
+            only_failed: keep what the tasks that are done have done, as far as their needs are kept too: see
+                `policy.kept_tasks`. They are `done` in the new job from its beginning, and name the job that ran them.
+            variables: in place of those of the original that have the same names.
+            job_id: see `submit`.
+
+        Raises:
+            JobNotFinished: the original is not over.
+            TasksChanged, NothingToRetry: with `only_failed`; nothing can be kept, or all.
+            ValueError, ShuttingDown, PipelineNotFound, InvalidVariable, QueueFull, QueueDisabled: see `submit`.
+        """
+        if not original.state.final:
+            raise JobNotFinished(original.id)
+        definition = self._open_pipeline(original.pipeline)
+        kept = kept_tasks(original, definition) if only_failed else ()
+        given = checked_variables({**original.variables, **(variables or {})})
+        return self._accept(definition, given, by, original.partition, job_id, retry_of=original.id, kept=kept)
+
+    async def retry(
+        self,
+        job_id: JobId,
+        *,
+        only_failed: bool = False,
+        variables: Mapping[str, object] | None = None,
+        by: str = "",
+    ) -> Job:
+        """Do a job again as a new one, and wait until that is on disk; see `submit_retry`.
+
+        Raises:
+            JobNotFound: there is no such job.
+            StoreError: the store cannot be read, or the new job could not be saved.
+            JobNotFinished, TasksChanged, NothingToRetry, ShuttingDown, PipelineNotFound, InvalidVariable, QueueFull,
+            QueueDisabled: see `submit_retry`.
+        """
+        original = await self.find(job_id)
+        job = self.submit_retry(original, only_failed=only_failed, variables=variables, by=by)
         await job.saved()
         return job
 

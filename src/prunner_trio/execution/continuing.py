@@ -45,5 +45,7 @@ def without_own_stop(saved: SavedJob) -> SavedJob:
 
 
 def begun_anew(task: TaskView) -> TaskView:
-    """Return a task as if nothing had happened to it yet."""
+    """Return a task as if nothing had happened to it yet; what a retry has taken over stays done."""
+    if task.from_job is not None:
+        return task
     return TaskView(task.name, depends_on=task.depends_on, allow_failure=task.allow_failure)

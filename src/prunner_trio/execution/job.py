@@ -15,7 +15,15 @@ import attrs
 import trio
 
 from prunner_trio.definition.pipeline import ON_ERROR, Orphans, PipelineDef, TaskDef
-from prunner_trio.errors import EndLost, LaunchError, ProcessesSurvived, StoreError
+from prunner_trio.errors import (
+    EndLost,
+    JobNotStarted,
+    LaunchError,
+    ProcessesSurvived,
+    StoreError,
+    TaskAlreadyFinished,
+    TaskNotFound,
+)
 from prunner_trio.execution.context import working_for
 from prunner_trio.execution.continuing import FOR_GOOD, begun_anew, first_failure
 from prunner_trio.execution.copying import copying
@@ -43,6 +51,8 @@ from prunner_trio.execution.stop import Hurry, StopPolicy, stop_tree
 from prunner_trio.model import (
     JOB_MOVES,
     TASK_MOVES,
+    Action,
+    AuditEntry,
     Event,
     EventKind,
     JobId,
@@ -52,6 +62,7 @@ from prunner_trio.model import (
     StopReason,
     StopRequest,
     TaskView,
+    audited,
     job_outcome,
     next_state,
 )
@@ -132,11 +143,7 @@ class TaskRun:
 
     def blocker(self) -> "TaskRun | None":
         """Return a dependency that has not passed, if there is one."""
-        return next((dep for dep in self.deps if not _passed(dep.view)), None)
-
-
-def _passed(task: TaskView) -> bool:
-    return task.state in (State.DONE, State.SKIPPED) or (task.state is State.ERROR and task.allow_failure)
+        return next((dep for dep in self.deps if not dep.view.passed), None)
 
 
 class JobRun:
@@ -188,6 +195,11 @@ class JobRun:
         return self._head.state
 
     @property
+    def rank(self) -> int:
+        """Where it stands in its wait list; see `JobView.rank`."""
+        return self._head.rank
+
+    @property
     def stop(self) -> StopRequest | None:
         """The first stop request."""
         return self._head.stop
@@ -203,6 +215,37 @@ class JobRun:
             self._view = attrs.evolve(self._head, tasks=tuple(task.view for task in self._tasks))
         return self._view
 
+    # ------------------------------------------------------------------------------------------------- being steered
+
+    def note(self, action: Action, by: str, detail: str = "") -> None:
+        """Write into the audit of the job what somebody does to it; the caller records the job."""
+        self._set_head(audit=audited(self._head.audit, AuditEntry(self._services.now(), action, by, detail)))
+
+    def move_to(self, rank: int) -> None:
+        """Give a waiting job another rank; the caller records it."""
+        self._set_head(moved_to=rank)
+
+    def cancel_task(self, name: str, by: str) -> None:
+        """Ask one task to stop, in a job that goes on; see `Runner.cancel_task`."""
+        if self.state is State.WAITING:
+            raise JobNotStarted(self.id)
+        task = next((task for task in self._tasks if task.spec.name == name), None)
+        if task is None:
+            raise TaskNotFound(self.id, name)
+        if task.view.state.final:
+            raise TaskAlreadyFinished(self.id, name)
+        if task.scope.cancel_called or (self._scope.cancel_called and not self.left):
+            return
+        task.view = attrs.evolve(task.view, stop=StopRequest(StopReason.USER, self._services.now(), by))
+        self.note(Action.TASK_CANCELED, by, name)
+        self._record(TaskChanged(self.id, task.position, task.view))
+        self._record(JobChanged(self._head))
+        task.scope.cancel()
+
+    def _note_cancel(self, by: str) -> None:
+        if all(entry.action is not Action.CANCELED or entry.by != by for entry in self._head.audit):
+            self.note(Action.CANCELED, by)
+
     # ------------------------------------------------------------------------------------------------ being stopped
 
     def request_stop(self, reason: StopReason, by: str = "") -> None:
@@ -217,6 +260,8 @@ class JobRun:
         first = reason in FOR_GOOD and not self._abandoned
         self._abandoned = self._abandoned or reason in FOR_GOOD
         self._note_stop(reason, by)
+        if reason is StopReason.USER:
+            self._note_cancel(by)
         # The next daemon, if this one dies meanwhile, must neither begin it again nor go on with it.
         cleared = self._to_be_cleared and reason is StopReason.USER
         if first and (self.state is State.RUNNING or cleared):
@@ -238,7 +283,9 @@ class JobRun:
         """
         at = self._services.now() if at is None else at
         self._note_stop(reason, by, at)
-        for task in self._tasks:
+        if reason is StopReason.USER:
+            self._note_cancel(by)
+        for task in [task for task in self._tasks if not task.view.state.final]:
             self._move_task(task, Move.CANCEL, f"stopped: {reason.value}", record=False)
         self._decided = True
         self._set_head(error=error)
@@ -264,6 +311,8 @@ class JobRun:
         for task in self._tasks:
             if task.remains is not None:
                 occupy(self._services.room, task)
+            if task.view.stop is not None:
+                task.scope.cancel()
         if self.stop is not None:
             self._scope.cancel()
 
@@ -416,7 +465,8 @@ class JobRun:
             if (
                 task.view.state is State.RUNNING and task.proc is None
             ):  # the door closed between its start and its launch
-                self._record(TaskChanged(self.id, task.position, begun_anew(task.view)))
+                fresh = attrs.evolve(begun_anew(task.view), stop=task.view.stop)
+                self._record(TaskChanged(self.id, task.position, fresh))
         self.finished.set()
 
     def _decide(self) -> Move:
@@ -486,7 +536,7 @@ class JobRun:
                 else:
                     await self._go_in_turn(task)
             if task.scope.cancelled_caught:
-                self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout:g}s", -1)
+                self._cut_short(task)
             if task.view.failed and not self.definition.continue_running_tasks_after_failure:
                 self.request_stop(StopReason.FAIL_FAST, task.spec.name)
         except Exception:  # written down before the nursery cancels the siblings for it; `run` deals with it
@@ -495,6 +545,18 @@ class JobRun:
         finally:
             self._cancel_unless_final(task)
             task.settled.set()
+
+    def _cut_short(self, task: TaskRun) -> None:
+        """Settle a task whose own scope has stopped it: somebody has canceled it, or its time is over."""
+        running = task.view.state is State.RUNNING
+        if task.view.state.final:
+            return
+        if (stop := task.view.stop) is not None:
+            self._move_task(
+                task, Move.CANCEL, f"canceled by {stop.by}" if stop.by else "canceled", -1 if running else 0
+            )
+        else:
+            self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout or 0:g}s", -1)
 
     async def _go_on(self, task: TaskRun) -> None:
         """Take up what an earlier daemon has launched.
@@ -582,8 +644,9 @@ class JobRun:
         task.remains = None
         if not self._continued:
             return await self._see_off(task, proc, None)
-        certain = proc.ended is not None and (self.stop is None or proc.ended <= self.stop.at)
-        task.ended_at = proc.ended if certain else None
+        ended, stops = proc.ended, filter(None, (self.stop, task.view.stop))
+        certain = ended is not None and all(ended <= stop.at for stop in stops)
+        task.ended_at = ended if certain else None
         try:
             output = self._services.output.open(self.id, task.spec.name, None)
         except LaunchError as exc:  # only what we have to say of it is lost
@@ -640,8 +703,8 @@ class JobRun:
                 async with self._services.room:
                     await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
                     await self._go(task, variables)
-        if task.scope.cancelled_caught and task.view.state is State.RUNNING:
-            self._move_task(task, Move.FAIL, f"timed out after {handler.timeout or 0:g}s", -1)
+        if task.scope.cancelled_caught:
+            self._cut_short(task)
         self._cancel_unless_final(task)
 
     async def _failure_variables(self, failure: TaskRun) -> dict[str, object]:
@@ -671,6 +734,8 @@ class JobRun:
         """Make the end of the job visible: the last thing that happens to it."""
         self._set_head(state=next_state(JOB_MOVES, self.state, move), ended=ended)
         reason = self.stop.reason.value if self.stop and self.state is State.CANCELED else self._head.error
+        if self.state is State.CANCELED and not reason:
+            reason = StopReason.USER.value  # a task was canceled alone
         self._changed(EventKind.JOB, "", self.state, reason)
         self.finished.set()
         extra = {**self._facts, "state": self.state.value}
@@ -702,8 +767,8 @@ class JobRun:
         if task.view.state.final or (self.left and (task.proc is None or task.left)):
             return
         alone = self.stop is None or task.spec is self.definition.on_error
-        if self.left and alone:  # nothing but the end of its own time can have begun its stop
-            self._move_task(task, Move.FAIL, f"timed out after {task.spec.timeout or 0:g}s", -1)
+        if self.left and alone:  # nothing but its own scope can have begun its stop
+            self._cut_short(task)
             return
         if self.stop is None:  # nobody wrote down why, so the cancellation came from outside the runner
             self._note_stop(StopReason.SHUTDOWN)

@@ -8,6 +8,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
+from itertools import takewhile
 
 import attrs
 import trio
@@ -17,7 +18,7 @@ from prunner_trio.execution.bus import Bus
 from prunner_trio.execution.handle import Job
 from prunner_trio.execution.housekeeping import Housekeeping
 from prunner_trio.execution.job import JobRun, Services
-from prunner_trio.model import Event, EventKind, JobId, State
+from prunner_trio.model import Event, EventKind, JobId, Pause, PipelineRecord, State
 from prunner_trio.policy import Waiting, startable
 
 __all__ = ["Line", "Lines", "StopLevel"]
@@ -41,7 +42,7 @@ class Line:
 
     Attributes:
         definition: the newest one known; it rules concurrency and admission, not what an accepted job does.
-        waiting: in the order of arrival.
+        waiting: in the order of their ranks, which is that of arrival unless somebody has moved them.
         unsaved: jobs whose acceptance is not on disk yet: they may not start.
         slots: jobs that hold a slot: accepted for one, running, or ended and not yet saved.
     """
@@ -61,6 +62,7 @@ class Lines:
         self._new_id = new_id
         self._bus = Bus()
         self._lines: dict[str, Line] = {p.name: Line(p) for p in definitions}
+        self._records: dict[str, PipelineRecord] = {}
         self._jobs: dict[JobId, Job] = {}
         self._runs: dict[JobId, JobRun] = {}
         self._number = 0
@@ -79,19 +81,15 @@ class Lines:
 
     def _put_back(self, line: Line, run: JobRun, place: Waiting) -> None:
         """Give a job its place again: the one that was to replace it could not be saved."""
-        if run.state.final:
-            return
-        self._wait(line, place)
-        for other in list(line.waiting):
-            if self._runs[other].view().number > run.view().number:
-                line.waiting.move_to_end(other)
+        if not run.state.final:
+            self._wait(line, place)
 
     def _start(self, line: Line, run: JobRun) -> None:
-        # Accepted for a slot just before the door closed: it waits on disk. But not if it was canceled meanwhile.
-        if self._closing() and run.stop is None:
+        # Accepted for a slot just before the door closed, or the pipeline was paused: it waits. But not if it was
+        # canceled meanwhile.
+        if (self._closing() or self.pause_of(line.definition.name)) and run.stop is None:
             line.slots.discard(run.id)
-            line.waiting[run.id] = Waiting(run.id)
-            line.waiting.move_to_end(run.id, last=False)
+            self._wait(line, Waiting(run.id, partition=run.view().partition))
             return
         line.slots.add(run.id)
         self._nursery.start_soon(self._run, line, run, name=f"job {run.id}")
@@ -113,7 +111,7 @@ class Lines:
         One that is not on disk yet gets its slot too, and starts once it is: jobs that share a commit would otherwise
         start in the order in which the scheduler happens to wake them.
         """
-        if not line.waiting or self._closing():
+        if not line.waiting or self._closing() or self.pause_of(line.definition.name):
             return
         for job_id in startable(
             line.definition.concurrency, line.waiting.values(), len(line.slots), trio.current_time()
@@ -127,12 +125,19 @@ class Lines:
     def _taken(self, line: Line) -> int:
         """Count the slots that nobody new can have: those in use, and those of jobs that are about to start."""
         held = len(line.slots)
+        if self.pause_of(line.definition.name):
+            return max(held, line.definition.concurrency)
         due = startable(line.definition.concurrency, line.waiting.values(), held, trio.current_time())
         return held + len(due)
 
     def _closing(self) -> bool:
         """Whether nothing may start any more: the runner was told to end, or whoever runs it is being canceled."""
         return self._level > StopLevel.SERVE or trio.current_effective_deadline() == float("-inf")
+
+    def pause_of(self, pipeline: str) -> Pause | None:
+        """Return since when a pipeline is paused, and by whom; None if it is not."""
+        record = self._records.get(pipeline)
+        return record.pause if record is not None else None
 
     def _leave_line(self, line: Line, job_id: JobId) -> None:
         line.slots.discard(job_id)
@@ -156,8 +161,12 @@ class Lines:
         self._changed = trio.Event()
 
     def _wait(self, line: Line, job: Waiting) -> None:
-        """Put a job at the end of a wait list, and set the alarm if it is delayed."""
+        """Put a job on a wait list behind those of lower rank, mostly at its end; set the alarm if it is delayed."""
+        rank = self._runs[job.job_id].rank
+        behind = list(takewhile(lambda other: self._runs[other].rank > rank, reversed(line.waiting)))
         line.waiting[job.job_id] = job
+        for other in reversed(behind):
+            line.waiting.move_to_end(other)
         if job.due > trio.current_time():
             heapq.heappush(self._delayed, (job.due, line.definition.name))
             self._rearm()

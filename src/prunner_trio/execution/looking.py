@@ -6,12 +6,25 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 import trio
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
-from prunner_trio.errors import JobNotFound
+from prunner_trio.errors import JobNotFound, PipelineNotFound
 from prunner_trio.execution.bus import Listener
 from prunner_trio.execution.handle import Job
 from prunner_trio.execution.lines import Lines, StopLevel
 from prunner_trio.execution.seams import OutputStore
-from prunner_trio.model import Event, JobId, JobQuery, JobView, PipelineView, State, WaitPlace, WaitReason
+from prunner_trio.model import (
+    MOST_ENTRIES,
+    Action,
+    AuditEntry,
+    Event,
+    JobId,
+    JobQuery,
+    JobView,
+    PipelineView,
+    Queued,
+    State,
+    WaitPlace,
+    WaitReason,
+)
 from prunner_trio.policy import schedulable, wait_places
 
 __all__ = ["Looking"]
@@ -102,16 +115,61 @@ class Looking(Lines):
         if line is None:
             return {}
         draining = self._level > StopLevel.SERVE
-        taken, slots = len(line.slots), line.definition.concurrency
+        slots, pause = line.definition.concurrency, self.pause_of(pipeline)
+        holders = tuple(sorted(line.slots, key=lambda job_id: self._runs[job_id].view().number))
         places = wait_places(
-            line.waiting.values(), line.unsaved, taken=taken, slots=slots, draining=draining, now=trio.current_time()
+            line.waiting.values(),
+            line.unsaved,
+            holders=holders,
+            slots=slots,
+            draining=draining,
+            pause=pause,
+            now=trio.current_time(),
         )
-        for job_id in line.slots:
+        for job_id in holders:
             if self._runs[job_id].state is State.WAITING:
                 unsaved = job_id in line.unsaved and self._runs[job_id].view().attempt == 1
                 reason = WaitReason.SAVING if unsaved else WaitReason.STARTING
-                places[job_id] = WaitPlace(reason, None, len(line.waiting), taken, slots)
+                places[job_id] = WaitPlace(reason, None, len(line.waiting), len(holders), slots, holders, pause)
         return places
+
+    def queue(self) -> list[Queued]:
+        """Return all jobs that wait, each with its place and the reason: by pipeline, in the order of the lists.
+
+        Those that have a slot already, and are about to start, come first.
+        """
+        return [
+            Queued(self._runs[job_id].view(), place)
+            for pipeline in sorted(self._lines)
+            for job_id, place in sorted(self.places(pipeline).items(), key=lambda item: item[1].position or 0)
+        ]
+
+    async def job_audit(self, job_id: JobId) -> Sequence[AuditEntry]:
+        """Return who scheduled a job, and who has done what to it since, the oldest first.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            StoreError: the store cannot be read.
+        """
+        job = await self.find(job_id)
+        retries = await self.search(JobQuery(retry_of=job_id, limit=MOST_ENTRIES))
+        entries = [
+            AuditEntry(job.created, Action.SCHEDULED, job.user, job.retry_of or ""),
+            *job.audit,
+            *(AuditEntry(retry.created, Action.RETRIED, retry.user, retry.id) for retry in retries),
+        ]
+        return sorted(entries, key=lambda entry: entry.at)
+
+    def pipeline_audit(self, pipeline: str) -> Sequence[AuditEntry]:
+        """Return who has paused and resumed a pipeline, the oldest first.
+
+        Raises:
+            PipelineNotFound: nothing is known of it.
+        """
+        record = self._records.get(pipeline)
+        if record is None and pipeline not in self._lines:
+            raise PipelineNotFound(pipeline)
+        return record.audit if record is not None else ()
 
     @property
     def unready(self) -> str:
@@ -133,6 +191,7 @@ class Looking(Lines):
             running=any(self._runs[job_id].state is State.RUNNING for job_id in line.slots),
             waiting=len(line.waiting),
             slots=len(line.slots),
+            pause=self.pause_of(pipeline.name),
         )
 
     def counts(self) -> tuple[int, int]:

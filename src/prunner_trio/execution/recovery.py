@@ -27,6 +27,7 @@ async def take_up(runner: Runner, services: Services) -> None:
     Raises:
         StoreError: the journal cannot be read.
     """
+    runner.remember(await services.journal.records())
     unfinished = await services.journal.unfinished()
     keys = [task_key(saved.job.id, task) for saved in unfinished for task in _open_tasks(saved)]
     remains = await services.launcher.remains(keys)
@@ -76,7 +77,9 @@ def _untouched(saved: SavedJob, journal: Journal) -> SavedJob:
 
 
 async def _requeue(runner: Runner, services: Services, saved: SavedJob, left: Mapping[str, Remaining]) -> None:
-    job = attrs.evolve(saved.job, state=State.WAITING, tasks=(), started=None, error="", attempt=saved.job.attempt + 1)
+    kept = tuple(task for task in saved.job.tasks if task.from_job is not None)
+    attempt = saved.job.attempt + 1
+    job = attrs.evolve(saved.job, state=State.WAITING, tasks=kept, started=None, error="", attempt=attempt)
     job = attrs.evolve(job, handed_over=False)
     again = attrs.evolve(saved, job=job)
     log.warning("job begins again", extra={"job": job.id, "pipeline": job.pipeline, "attempt": job.attempt})

@@ -4,7 +4,7 @@ Every decision is one synchronous run of code; whatever has to wait (a commit, a
 the runner's nursery. It is built in layers: `lines`, `looking`, `steering`, `accepting`; on top stands its life.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,7 +15,7 @@ from prunner_trio.execution.job import JobRun
 from prunner_trio.execution.lines import Line, StopLevel
 from prunner_trio.execution.plain_errors import plain_errors
 from prunner_trio.execution.seams import Remaining, SavedJob
-from prunner_trio.model import EventKind, State
+from prunner_trio.model import EventKind, PipelineRecord, State
 from prunner_trio.policy import Waiting
 
 __all__ = ["Runner", "StopLevel"]
@@ -24,8 +24,12 @@ __all__ = ["Runner", "StopLevel"]
 class Runner(Accepting):
     """Schedules, runs and remembers jobs. Made by `run_engine`; all methods belong to its Trio thread."""
 
+    def remember(self, records: Iterable[PipelineRecord]) -> None:
+        """Take up what an earlier runner knew of pipelines; before anything is started."""
+        self._records.update((record.name, record) for record in records)
+
     def wait_again(self, saved: SavedJob) -> None:
-        """Put a job that an earlier runner accepted at the end of its wait list; before the first `start_due`."""
+        """Put a job that an earlier runner accepted on its wait list; before the first `start_due`."""
         run = JobRun(saved, self._services)
         self._adopt(run, saved=True)
         line = self._lines.setdefault(saved.job.pipeline, Line(saved.definition))

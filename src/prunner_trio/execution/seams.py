@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from prunner_trio.definition.pipeline import NO_LIMITS, Limits, PipelineDef
-from prunner_trio.model import JobId, JobQuery, JobView, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, PipelineRecord, TaskView
 
 __all__ = [
     "Change",
@@ -20,10 +20,12 @@ __all__ = [
     "JobAdded",
     "JobChanged",
     "JobReset",
+    "JobsChanged",
     "JobsRemoved",
     "Journal",
     "Launcher",
     "OutputStore",
+    "PipelineChanged",
     "Proc",
     "Remaining",
     "SavedJob",
@@ -261,8 +263,18 @@ class JobChanged:
 
 
 @attrs.frozen
+class JobsChanged:
+    """The own fields of several jobs changed together: all of it is saved, or nothing."""
+
+    jobs: tuple[JobView, ...]
+
+
+@attrs.frozen
 class JobReset:
-    """A job begins again: its own fields are as given, and none of its tasks has been touched."""
+    """A job begins again: its own fields are as given, and none of its tasks has been touched.
+
+    What a retry has taken over of another job (`TaskView.from_job`) stays.
+    """
 
     job: JobView
 
@@ -283,7 +295,14 @@ class JobsRemoved:
     job_ids: tuple[JobId, ...]
 
 
-Change = JobAdded | JobChanged | JobReset | TaskChanged | JobsRemoved
+@attrs.frozen
+class PipelineChanged:
+    """What is remembered of a pipeline, as it is now."""
+
+    record: PipelineRecord
+
+
+Change = JobAdded | JobChanged | JobsChanged | JobReset | TaskChanged | JobsRemoved | PipelineChanged
 
 
 @attrs.frozen
@@ -342,6 +361,10 @@ class Journal(Protocol):
 
     async def last_number(self) -> int:
         """Return the highest number ever given to a job; 0 if there was none."""
+        ...
+
+    async def records(self) -> Sequence[PipelineRecord]:
+        """Return all that is remembered of pipelines, by name; the names are not only those that are defined."""
         ...
 
     async def find(self, job_id: JobId) -> SavedJob | None:

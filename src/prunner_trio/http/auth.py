@@ -78,7 +78,11 @@ class Gate:
         Raises:
             Unauthorized: no token, or not a valid one; the message is the answer's text.
         """
-        return self.visitor_of(_bearer(request) or self._session(request) or _cookie(request, "jwt"))
+        return self.visitor_of(self.token(request))
+
+    def token(self, request: Request) -> str:
+        """Return the token of a request, valid or not; empty if there is none."""
+        return _bearer(request) or self._session(request) or _cookie(request, "jwt")
 
     def _session(self, request: Request) -> str:
         """Return the token of the page's cookie; pages of other origins cannot do anything with it."""

@@ -1,7 +1,8 @@
 """How many requests somebody may make, and how many refused tokens may come from one address.
 
 A token is always looked at, and a good one always counts: whoever guesses cannot lock others out. So the second limit
-does not slow down who has a token, and it ends the connection of who has not.
+does not slow down who has a token, and it ends the connection of who has not. What an incoming webhook proves itself
+with counts like a token.
 """
 
 import logging
@@ -30,6 +31,7 @@ BURST_S = 5.0
 """Requests may come at once that make up for so many seconds without any."""
 
 _FREE = ("/healthz", "/readyz")
+_HOOKS = "/v1/hooks/"
 _CLOSE: Header = (b"connection", b"close")
 
 
@@ -72,7 +74,7 @@ class Limited:
 
         async def watched(message: Message) -> None:
             nonlocal replaced
-            if message["type"] == "http.response.start" and message["status"] == 401 and _has_token(scope):
+            if message["type"] == "http.response.start" and _refuses_token(scope, message["status"]):
                 wait = self._failures.take(address, trio.current_time())
                 if wait:
                     replaced = True
@@ -89,9 +91,12 @@ class Limited:
             log.warning("too many tokens were refused address=%s", address_text(address))
 
 
-def _has_token(scope: Message) -> bool:
+def _refuses_token(scope: Message, status: int) -> bool:
+    if status == 403:
+        return bool(scope["path"].startswith(_HOOKS))
     # The sign-in page takes its token from a form. A request without any is no guess, and costs nothing.
-    return scope["method"] == "POST" or any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+    given = scope["method"] == "POST" or any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+    return status == 401 and given
 
 
 def _refusal(scope: Message, kind: str, text: str, wait: float, *headers: Header) -> Answer:

@@ -116,13 +116,16 @@ class Metrics:
         if event.kind is EventKind.REMOVED:
             self._begun.pop(event.job_id, None)
             return
+        if event.kind not in (EventKind.JOB, EventKind.TASK):
+            return
         figures = self._pipelines.of(event.pipeline, runner.defined())
         if event.state is State.RUNNING:
             self._begun.setdefault(event.job_id, {})[event.task] = self._clock()
             if event.kind is EventKind.JOB and (job := runner.job(event.job_id)) is not None:
                 figures.queue_wait.observe(_waited(job.view()))
         elif not event.state.final:
-            if not event.reason:  # else it waits once more: its daemon died, and it was asked to begin again
+            job = runner.job(event.job_id)
+            if job is not None and job.view().attempt == 1:  # else it waits once more: its daemon died
                 figures.submitted += 1
         elif event.kind is EventKind.TASK:
             figures.tasks[event.state.value] += 1

@@ -1,5 +1,6 @@
 """The vocabulary of the runner: states, moves, views, events. Pure values."""
 
+from prunner_trio.model.audit import MOST_ENTRIES, Action, AuditEntry, audited
 from prunner_trio.model.events import Event, EventKind
 from prunner_trio.model.outcome import job_outcome
 from prunner_trio.model.query import JobQuery, fold, json_needle
@@ -7,7 +8,10 @@ from prunner_trio.model.states import JOB_MOVES, TASK_MOVES, Move, MoveTable, St
 from prunner_trio.model.values import (
     JobId,
     JobView,
+    Pause,
+    PipelineRecord,
     PipelineView,
+    Queued,
     StopReason,
     StopRequest,
     TaskView,
@@ -17,7 +21,10 @@ from prunner_trio.model.values import (
 
 __all__ = [
     "JOB_MOVES",
+    "MOST_ENTRIES",
     "TASK_MOVES",
+    "Action",
+    "AuditEntry",
     "Event",
     "EventKind",
     "JobId",
@@ -25,13 +32,17 @@ __all__ = [
     "JobView",
     "Move",
     "MoveTable",
+    "Pause",
+    "PipelineRecord",
     "PipelineView",
+    "Queued",
     "State",
     "StopReason",
     "StopRequest",
     "TaskView",
     "WaitPlace",
     "WaitReason",
+    "audited",
     "fold",
     "job_outcome",
     "json_needle",

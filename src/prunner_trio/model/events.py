@@ -17,6 +17,10 @@ class EventKind(StrEnum):
     TASK = "task"
     REMOVED = "removed"
     """A job is no longer known: retention deleted it, or it was canceled before it was saved and never will be."""
+    MOVED = "moved"
+    """A job has another place in its wait list; so have those that it was moved past."""
+    PIPELINE = "pipeline"
+    """A pipeline was paused or resumed."""
 
 
 @attrs.frozen
@@ -26,9 +30,11 @@ class Event:
     Attributes:
         seq: counts up by one per event of a runner, from 1.
         at: wall time.
-        task: the name of the task; empty for events of a job.
-        state: the state after the change.
-        reason: see `TaskView.reason`; for jobs the stop reason or the first error.
+        job_id: empty for events of a pipeline.
+        task: the name of the task; empty for all others.
+        state: the state after the change; of a pipeline: `waiting` while it is paused, else `running`.
+        reason: see `TaskView.reason`; for jobs the stop reason or the first error, `retry of` another one, or the new
+            place; for pipelines who did it.
     """
 
     seq: int

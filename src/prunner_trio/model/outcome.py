@@ -12,7 +12,7 @@ def job_outcome(tasks: Sequence[TaskView], stop: StopRequest | None) -> Move:
     """Return the last move of a job, all of whose tasks are final.
 
     A stop that came after the last task had ended changes nothing. A fail-fast stop is a consequence of a failure, so
-    the failure decides.
+    the failure decides. A task that somebody has canceled alone fails nothing, but what it was for has not been done.
 
     Raises:
         ValueError: a task is not final.
@@ -26,4 +26,7 @@ def job_outcome(tasks: Sequence[TaskView], stop: StopRequest | None) -> Move:
         return Move.CANCEL
     if stop is not None and stop.reason is StopReason.TIMEOUT and any(task.state is State.CANCELED for task in tasks):
         return Move.FAIL
-    return Move.FAIL if any(task.failed for task in tasks) else Move.SUCCEED
+    if any(task.failed for task in tasks):
+        return Move.FAIL
+    given_up = any(task.state is State.CANCELED and task.stop is not None and not task.passed for task in tasks)
+    return Move.CANCEL if given_up else Move.SUCCEED

@@ -5,7 +5,7 @@ import json
 import attrs
 
 from prunner_trio.model.states import State
-from prunner_trio.model.values import JobView
+from prunner_trio.model.values import JobId, JobView
 
 __all__ = ["JobQuery", "fold", "json_needle"]
 
@@ -21,6 +21,7 @@ class JobQuery:
         states: one of these.
         text: part of the id, the pipeline, the user, the partition, the first error, or the variables as JSON; ASCII
             letters count as equal in either case.
+        retry_of: the job that they retry.
         since: created at this time or later.
         until: created before this time.
         before: with a lower number.
@@ -32,6 +33,7 @@ class JobQuery:
     among: tuple[str, ...] | None = None
     states: tuple[State, ...] = ()
     user: str | None = None
+    retry_of: JobId | None = None
     text: str = ""
     since: float | None = None
     until: float | None = None
@@ -46,6 +48,7 @@ class JobQuery:
             and (self.among is None or job.pipeline in self.among)
             and (not self.states or job.state in self.states)
             and self.user in (None, job.user)
+            and self.retry_of in (None, job.retry_of)
             and (self.since is None or job.created >= self.since)
             and (self.until is None or job.created < self.until)
             and (self.before is None or job.number < self.before)

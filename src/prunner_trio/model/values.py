@@ -9,12 +9,16 @@ from typing import NewType
 
 import attrs
 
+from prunner_trio.model.audit import AuditEntry
 from prunner_trio.model.states import State
 
 __all__ = [
     "JobId",
     "JobView",
+    "Pause",
+    "PipelineRecord",
     "PipelineView",
+    "Queued",
     "StopReason",
     "StopRequest",
     "TaskView",
@@ -75,6 +79,8 @@ class TaskView:
         cpu_seconds: processor time that its processes have used; None if nobody counted, or before the end.
         peak_memory: bytes, likewise: what all had at a time where the task has a memory limit, else what the largest
             single process had.
+        stop: somebody has asked for the end of this task alone.
+        from_job: the job that ran it, if a retry has taken over what it did; the logs are there.
     """
 
     name: str
@@ -87,11 +93,20 @@ class TaskView:
     allow_failure: bool = False
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+    stop: StopRequest | None = None
+    from_job: JobId | None = None
 
     @property
     def failed(self) -> bool:
         """Whether this task makes its job fail."""
         return self.state is State.ERROR and not self.allow_failure
+
+    @property
+    def passed(self) -> bool:
+        """Whether tasks that need this one may start: it is done, or it came to nothing and may."""
+        if self.state is State.CANCELED:
+            return self.allow_failure and self.stop is not None
+        return self.state in (State.DONE, State.SKIPPED) or (self.state is State.ERROR and self.allow_failure)
 
 
 @attrs.frozen
@@ -106,6 +121,9 @@ class JobView:
         error: the text of the first failure; empty if there was none.
         attempt: 1, and one more for each time that it began again because its daemon had died (`requeue`).
         handed_over: its daemon has left it, running, to the next one.
+        retry_of: the job that this one is a retry of.
+        moved_to: its rank in the wait list, if somebody has moved it or others past it.
+        audit: what was done to it since it was scheduled, the oldest first.
     """
 
     id: JobId
@@ -124,10 +142,45 @@ class JobView:
     error: str = ""
     attempt: int = 1
     handed_over: bool = False
+    retry_of: JobId | None = None
+    moved_to: int | None = None
+    audit: tuple[AuditEntry, ...] = ()
+
+    @property
+    def rank(self) -> int:
+        """Where it stands in the wait list: jobs of lower rank come first."""
+        return self.number if self.moved_to is None else self.moved_to
 
     def task(self, name: str) -> TaskView | None:
         """Return the task of that name, if the job has one."""
         return next((task for task in self.tasks if task.name == name), None)
+
+
+@attrs.frozen
+class Pause:
+    """A pipeline accepts jobs and starts none.
+
+    Attributes:
+        at: since when.
+        by: who paused it; may be empty.
+    """
+
+    at: float
+    by: str = ""
+
+
+@attrs.frozen
+class PipelineRecord:
+    """What is remembered of a pipeline beside its definition and its jobs.
+
+    Attributes:
+        pause: None if it is not paused.
+        audit: who paused and resumed it, the oldest first.
+    """
+
+    name: str
+    pause: Pause | None = None
+    audit: tuple[AuditEntry, ...] = ()
 
 
 @attrs.frozen
@@ -139,6 +192,7 @@ class PipelineView:
         running: a job of it has started and is not over.
         waiting: how many jobs are on its wait list.
         slots: how many jobs hold a slot: running, about to start, or ended and being saved.
+        pause: since when nothing of it starts, and who wanted that; None if it is not paused.
     """
 
     name: str
@@ -146,11 +200,14 @@ class PipelineView:
     running: bool
     waiting: int
     slots: int = 0
+    pause: Pause | None = None
 
 
 class WaitReason(StrEnum):
     """Why a job does not run yet."""
 
+    PAUSED = "paused"
+    """Its pipeline is paused."""
     SLOTS = "slots"
     """All slots of its pipeline are taken."""
     DELAYED = "delayed"
@@ -172,6 +229,8 @@ class WaitPlace:
         length: of that list.
         taken: how many jobs of its pipeline hold a slot.
         slots: how many may.
+        holders: the jobs that hold them, the oldest first.
+        pause: that of its pipeline.
     """
 
     reason: WaitReason
@@ -179,3 +238,13 @@ class WaitPlace:
     length: int
     taken: int
     slots: int
+    holders: tuple[JobId, ...] = ()
+    pause: Pause | None = None
+
+
+@attrs.frozen
+class Queued:
+    """A job that waits, and why."""
+
+    job: JobView
+    place: WaitPlace

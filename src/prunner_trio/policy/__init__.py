@@ -2,6 +2,7 @@
 
 from prunner_trio.policy.places import wait_places
 from prunner_trio.policy.retention import ORPHAN_GRACE, RetentionRule, next_look, retention_rule
+from prunner_trio.policy.retry import kept_tasks
 from prunner_trio.policy.wait_list import Admission, Waiting, WaitList, admit, schedulable, startable
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "WaitList",
     "Waiting",
     "admit",
+    "kept_tasks",
     "next_look",
     "retention_rule",
     "schedulable",

@@ -17,7 +17,7 @@ import trio
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Change, Expired, SavedJob, TaskChanged, Ticket
 from prunner_trio.execution.threads import in_thread
-from prunner_trio.model import JobId, JobQuery, JobView
+from prunner_trio.model import JobId, JobQuery, JobView, PipelineRecord
 from prunner_trio.storage.opening import OpenStore, open_store, store_file
 from prunner_trio.storage.progress import Progress, unheard
 from prunner_trio.storage.prunner_json import write_prunner
@@ -206,6 +206,10 @@ class SqliteJournal:
     async def last_number(self) -> int:
         """Return the highest number ever given to a job; see `Journal.last_number`."""
         return await self._read(lambda reader: reader.last_number())
+
+    async def records(self) -> Sequence[PipelineRecord]:
+        """Return what is remembered of pipelines; see `Journal.records`."""
+        return await self._read(lambda reader: reader.records())
 
     async def find(self, job_id: JobId) -> SavedJob | None:
         """Return a job, if the store has it; see `Journal.find`."""

@@ -1,9 +1,18 @@
-"""Changes that could not be written yet: one per job and per task, so that an outage does not fill the memory."""
+"""Changes that could not be written yet: one per job, task and pipeline, so that an outage does not fill the memory."""
 
 from collections.abc import Iterator
 
-from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobReset, JobsRemoved, TaskChanged
-from prunner_trio.model import JobId, JobView, TaskView
+from prunner_trio.execution.seams import (
+    Change,
+    JobAdded,
+    JobChanged,
+    JobReset,
+    JobsChanged,
+    JobsRemoved,
+    PipelineChanged,
+    TaskChanged,
+)
+from prunner_trio.model import JobId, JobView, PipelineRecord, TaskView
 
 __all__ = ["Kept"]
 
@@ -23,10 +32,12 @@ class Kept:
         self._tasks: dict[tuple[JobId, int], TaskView] = {}
         self._resets: dict[JobId, JobView] = {}
         self._removed: dict[JobId, None] = {}
+        self._pipelines: dict[str, PipelineRecord] = {}
         self._given_up: dict[JobId, None] = {}
 
     def __len__(self) -> int:
-        return len(self._jobs) + len(self._tasks) + len(self._resets) + len(self._removed)
+        jobs = len(self._jobs) + len(self._resets) + len(self._removed)
+        return jobs + len(self._tasks) + len(self._pipelines)
 
     def __iter__(self) -> Iterator[Change]:
         for job in self._resets.values():
@@ -35,6 +46,8 @@ class Kept:
             yield JobChanged(job)
         for (job_id, position), task in self._tasks.items():
             yield TaskChanged(job_id, position, task)
+        for record in self._pipelines.values():
+            yield PipelineChanged(record)
         if self._removed:
             yield JobsRemoved(tuple(self._removed))
 
@@ -46,6 +59,8 @@ class Kept:
             case JobChanged(job=job):
                 if job.id not in self._given_up:
                     self._jobs[job.id] = job
+            case JobsChanged(jobs=jobs):
+                self._jobs.update({job.id: job for job in jobs if job.id not in self._given_up})
             case JobReset(job=job):
                 if job.id not in self._given_up:
                     self._forget({job.id})
@@ -55,6 +70,8 @@ class Kept:
                     self._tasks[job_id, position] = task
             case JobsRemoved(job_ids=job_ids):
                 self._remove(job_ids)
+            case PipelineChanged(record=record):
+                self._pipelines[record.name] = record
 
     def clear(self) -> None:
         """Forget everything: it has been written."""
@@ -62,6 +79,7 @@ class Kept:
         self._tasks.clear()
         self._resets.clear()
         self._removed.clear()
+        self._pipelines.clear()
 
     def _give_up(self, job_id: JobId) -> None:
         self._given_up[job_id] = None

@@ -13,12 +13,14 @@ from prunner_trio.execution.seams import (
     JobAdded,
     JobChanged,
     JobReset,
+    JobsChanged,
     JobsRemoved,
+    PipelineChanged,
     SavedJob,
     TaskChanged,
     Ticket,
 )
-from prunner_trio.model import JobId, JobQuery, JobView, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, PipelineRecord, TaskView
 from prunner_trio.storage.rows import all_tasks, consequences
 
 __all__ = ["MemoryJournal"]
@@ -45,13 +47,15 @@ class MemoryJournal:
         fail_reads: while true, every question raises `StoreError`.
     """
 
-    def __init__(self, saved: Iterable[SavedJob] = ()) -> None:
+    def __init__(self, saved: Iterable[SavedJob] = (), records: Iterable[PipelineRecord] = ()) -> None:
         """Begin with these jobs, say those of the `snapshot` of another one: that is a restart."""
         self.fail_adds = False
         self.fail_next = 0
         self.fail_reads = False
         self._entries: dict[JobId, _Entry] = {}
+        self._records: dict[str, PipelineRecord] = {}
         self._last_number = 0
+        self._records.update((record.name, record) for record in records)
         for job in saved:
             self._add(JobAdded(job.job, job.definition))
         self._recorded: Ticket = 0
@@ -109,6 +113,11 @@ class MemoryJournal:
         """Return the highest number ever given to a job; see `Journal.last_number`."""
         await self._look()
         return self._last_number
+
+    async def records(self) -> Sequence[PipelineRecord]:
+        """Return what is remembered of pipelines; see `Journal.records`."""
+        await self._look()
+        return [record for _, record in sorted(self._records.items())]
 
     async def find(self, job_id: JobId) -> SavedJob | None:
         """Return a job, if the journal has it; see `Journal.find`."""
@@ -188,11 +197,17 @@ class MemoryJournal:
         match change:
             case JobChanged(job=job) if job.id in self._entries:
                 self._entries[job.id].head = attrs.evolve(job, tasks=())
+            case JobsChanged(jobs=jobs):
+                for job in jobs:
+                    self._apply(JobChanged(job))
             case JobReset(job=job) if job.id in self._entries:
-                self._entries[job.id].head = attrs.evolve(job, tasks=())
-                self._entries[job.id].tasks.clear()
+                entry = self._entries[job.id]
+                entry.head = attrs.evolve(job, tasks=())
+                entry.tasks = {place: task for place, task in entry.tasks.items() if task.from_job is not None}
             case TaskChanged(job_id=job_id, position=position, task=task) if job_id in self._entries:
                 self._entries[job_id].tasks[position] = task
             case JobsRemoved(job_ids=job_ids):
                 for job_id in job_ids:
                     self._entries.pop(job_id, None)
+            case PipelineChanged(record=record):
+                self._records[record.name] = record

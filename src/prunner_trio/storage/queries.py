@@ -24,6 +24,7 @@ def conditions(query: JobQuery, without: Collection[int]) -> tuple[str, list[obj
     compared = {
         "pipeline = ?": query.pipeline,
         "user = ?": query.user,
+        "retry_of = ?": query.retry_of,
         "created >= ?": query.since,
         "created < ?": query.until,
         "number < ?": query.before,

@@ -13,9 +13,17 @@ from typing import Any
 from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Expired, SavedJob
-from prunner_trio.model import JobId, JobQuery, JobView, TaskView
+from prunner_trio.model import JobId, JobQuery, JobView, PipelineRecord, TaskView
 from prunner_trio.storage.queries import conditions
-from prunner_trio.storage.rows import JOB_COLUMNS, TASK_COLUMNS, definition_from_text, job_from_row, task_from_row
+from prunner_trio.storage.rows import (
+    JOB_COLUMNS,
+    PIPELINE_COLUMNS,
+    TASK_COLUMNS,
+    definition_from_text,
+    job_from_row,
+    record_from_row,
+    task_from_row,
+)
 from prunner_trio.storage.schema import VERSION, connect_for_reading, version_of
 from prunner_trio.storage.verify import explain
 
@@ -67,6 +75,12 @@ class Reader:
                 " coalesce((SELECT value FROM meta WHERE key = 'last_number'), 0))"
             ).fetchone()
         return int(row[0])
+
+    def records(self) -> Sequence[PipelineRecord]:
+        """Return what is remembered of pipelines, by name."""
+        with self._snapshot():
+            rows = self._connection.execute(f"SELECT {PIPELINE_COLUMNS} FROM pipeline ORDER BY name").fetchall()
+            return [record_from_row(row) for row in rows]
 
     def find(self, job_id: JobId) -> SavedJob | None:
         """Return one job."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from prunner_trio.errors import StoreError
-from prunner_trio.execution.seams import JobAdded, TaskChanged
+from prunner_trio.execution.seams import JobAdded, PipelineChanged, TaskChanged
 from prunner_trio.model import State
 from prunner_trio.storage.pages import read_pages
 from prunner_trio.storage.progress import Progress
@@ -161,6 +161,8 @@ def _write(path: Path, salvaged: Salvage, progress: Progress) -> None:
             for position, task in enumerate(saved.job.tasks):
                 if task.state is not State.WAITING:
                     tables.write(TaskChanged(saved.job.id, position, task))
+        for record in salvaged.records:
+            tables.write(PipelineChanged(record))
         connection.execute("REPLACE INTO meta (key, value) VALUES ('last_number', ?)", (salvaged.last_number,))
         connection.execute("COMMIT")
         if problems := all_problems_of(connection, progress):

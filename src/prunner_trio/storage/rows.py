@@ -11,20 +11,36 @@ import cattrs
 from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import Change, JobAdded, JobChanged, TaskChanged
-from prunner_trio.model import JobId, JobView, State, StopReason, StopRequest, TaskView
+from prunner_trio.model import (
+    Action,
+    AuditEntry,
+    JobId,
+    JobView,
+    Pause,
+    PipelineRecord,
+    State,
+    StopReason,
+    StopRequest,
+    TaskView,
+)
 
 __all__ = [
     "INSERT_JOB",
     "JOB_COLUMNS",
+    "PIPELINE_COLUMNS",
+    "REPLACE_PIPELINE",
     "REPLACE_TASK",
     "TASK_COLUMNS",
     "UPDATE_JOB",
     "all_tasks",
+    "audit_from_text",
     "consequences",
     "definition_from_text",
     "definition_to_text",
     "job_from_row",
     "job_parameters",
+    "pipeline_parameters",
+    "record_from_row",
     "task_from_row",
     "task_parameters",
     "update_parameters",
@@ -33,22 +49,29 @@ __all__ = [
 Row = tuple[Any, ...]
 
 INSERT_JOB = """INSERT INTO job (number, id, pipeline, definition, state, created, started, ended, not_before,
-    stop_reason, stop_at, stop_by, user, partition, error, variables, attempt, handed_over)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    stop_reason, stop_at, stop_by, user, partition, error, variables, attempt, handed_over, retry_of, moved_to, audit)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 UPDATE_JOB = """UPDATE job SET state = ?, started = ?, ended = ?, not_before = ?, stop_reason = ?, stop_at = ?,
-    stop_by = ?, error = ?, attempt = ?, handed_over = ? WHERE id = ?"""
+    stop_by = ?, error = ?, attempt = ?, handed_over = ?, moved_to = ?, audit = ? WHERE id = ?"""
 
 # A job that is not there, because it could not be saved or has been removed, has no tasks: nothing is written.
 REPLACE_TASK = """REPLACE INTO task (job, position, name, state, depends_on, started, ended, exit_code, reason,
-    allow_failure) SELECT number, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM job WHERE id = ?"""
+    allow_failure, from_job, stop_at, stop_by)
+    SELECT number, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM job WHERE id = ?"""
+
+REPLACE_PIPELINE = "REPLACE INTO pipeline (name, paused_at, paused_by, audit) VALUES (?, ?, ?, ?)"
 
 JOB_COLUMNS = """number, id, pipeline, definition, state, created, started, ended, not_before, stop_reason, stop_at,
-    stop_by, user, partition, error, variables, attempt, handed_over"""
+    stop_by, user, partition, error, variables, attempt, handed_over, retry_of, moved_to, audit"""
 
-TASK_COLUMNS = "job, position, name, state, depends_on, started, ended, exit_code, reason, allow_failure"
+TASK_COLUMNS = """job, position, name, state, depends_on, started, ended, exit_code, reason, allow_failure, from_job,
+    stop_at, stop_by"""
+
+PIPELINE_COLUMNS = "name, paused_at, paused_by, audit"
 
 _STATES = {state.value: state for state in State}
+_ACTIONS = {action.value: action for action in Action}
 _STOP_REASONS = {reason.value: reason for reason in StopReason}
 _converter = cattrs.Converter()
 
@@ -98,6 +121,9 @@ def job_parameters(job: JobView, definition: int) -> Row:
         variables,
         job.attempt,
         job.handed_over,
+        job.retry_of,
+        job.moved_to,
+        _audit_to_text(job.audit),
     )
 
 
@@ -112,6 +138,8 @@ def update_parameters(job: JobView) -> Row:
         _clean(job.error),
         job.attempt,
         job.handed_over,
+        job.moved_to,
+        _audit_to_text(job.audit),
         job.id,
     )
 
@@ -128,18 +156,28 @@ def task_parameters(job_id: JobId, position: int, task: TaskView) -> Row:
         task.exit_code,
         _clean(task.reason),
         task.allow_failure,
+        task.from_job,
+        task.stop.at if task.stop is not None else None,
+        _clean(task.stop.by) if task.stop is not None else None,
         job_id,
     )
+
+
+def pipeline_parameters(record: PipelineRecord) -> Row:
+    """Return the row of what is remembered of a pipeline, for `REPLACE_PIPELINE`."""
+    pause = record.pause
+    paused = (pause.at, _clean(pause.by)) if pause is not None else (None, None)
+    return (_clean(record.name), *paused, _audit_to_text(record.audit))
 
 
 def job_from_row(row: Row, definition: PipelineDef, touched: Mapping[int, TaskView]) -> JobView:
     """Return the job of a row with `JOB_COLUMNS`; `touched` are its saved tasks by position.
 
     Raises:
-        StoreError: the row holds a state or a stop reason that this program does not know.
+        StoreError: the row holds a state, a stop reason or a deed that this program does not know.
     """
     (number, job_id, pipeline, _, state, created, started, ended, not_before, reason, at, by, *rest) = row
-    user, part, error, data, attempt, handed_over = rest
+    user, part, error, data, attempt, handed_over, retry_of, moved_to, audit = rest
     try:
         known = _STATES[state]
         stop = StopRequest(_STOP_REASONS[reason], at, by) if reason is not None else None
@@ -164,6 +202,9 @@ def job_from_row(row: Row, definition: PipelineDef, touched: Mapping[int, TaskVi
         error,
         attempt,
         bool(handed_over),
+        JobId(retry_of) if retry_of is not None else None,
+        moved_to,
+        audit_from_text(audit),
     )
 
 
@@ -173,14 +214,53 @@ def task_from_row(row: Row) -> TaskView:
     Raises:
         StoreError: the row holds a state that this program does not know.
     """
-    job, position, name, state, depends_on, started, ended, exit_code, reason, allow_failure = row
+    job, position, name, state, depends_on, started, ended, exit_code, reason, allow_failure, *rest = row
+    from_job, stop_at, stop_by = rest
     known = _STATES.get(state)
     if known is None:
         raise StoreError(
             f"task {name!r} of job number {job} (position {position}) in the store has an unknown state {state!r}"
         )
     needs = _names(depends_on) if depends_on else ()
-    return TaskView(name, known, needs, started, ended, exit_code, reason, bool(allow_failure))
+    return TaskView(
+        name,
+        known,
+        needs,
+        started,
+        ended,
+        exit_code,
+        reason,
+        bool(allow_failure),
+        stop=StopRequest(StopReason.USER, stop_at, stop_by or "") if stop_at is not None else None,
+        from_job=JobId(from_job) if from_job is not None else None,
+    )
+
+
+def record_from_row(row: Row) -> PipelineRecord:
+    """Return what is remembered of a pipeline, of a row with `PIPELINE_COLUMNS`.
+
+    Raises:
+        StoreError: the row holds a deed that this program does not know.
+    """
+    name, paused_at, paused_by, audit = row
+    return PipelineRecord(
+        name, Pause(paused_at, paused_by or "") if paused_at is not None else None, audit_from_text(audit)
+    )
+
+
+def audit_from_text(text: str | None) -> tuple[AuditEntry, ...]:
+    """Return a stored audit.
+
+    Raises:
+        StoreError: it holds a deed that this program does not know.
+        ValueError, TypeError: it is no audit.
+    """
+    if text is None:
+        return ()
+    try:
+        return tuple(AuditEntry(at, _ACTIONS[action], by, detail) for at, action, by, detail in json.loads(text))
+    except KeyError as exc:
+        raise StoreError(f"the audit of a job or a pipeline in the store has an unknown deed {exc}") from None
 
 
 def all_tasks(
@@ -216,6 +296,14 @@ def consequences(change: JobAdded) -> Iterator[Change]:
 def _stop(job: JobView) -> tuple[str | None, float | None, str | None]:
     stop = job.stop
     return (stop.reason.value, stop.at, _clean(stop.by)) if stop is not None else (None, None, None)
+
+
+def _audit_to_text(audit: tuple[AuditEntry, ...]) -> str | None:
+    """Return an audit as JSON; None if there is none, as in most jobs."""
+    if not audit:
+        return None
+    rows = [[entry.at, entry.action.value, _clean(entry.by), _clean(entry.detail)] for entry in audit]
+    return json.dumps(rows, separators=(",", ":"))
 
 
 def _clean(text: str) -> str:

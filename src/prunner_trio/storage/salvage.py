@@ -16,11 +16,18 @@ import attrs
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.errors import StoreError
 from prunner_trio.execution.seams import SavedJob
-from prunner_trio.model import JobView, State, StopReason, StopRequest, TaskView
+from prunner_trio.model import JobView, PipelineRecord, State, StopReason, StopRequest, TaskView
 from prunner_trio.storage.cells import INDEX_PAGES, TABLE_LEAF, Row, Value, children, is_tree_page, rows_of
 from prunner_trio.storage.pages import Pages, freelist
 from prunner_trio.storage.progress import Progress
-from prunner_trio.storage.rows import JOB_COLUMNS, definition_from_text, job_from_row, task_from_row
+from prunner_trio.storage.rows import (
+    JOB_COLUMNS,
+    audit_from_text,
+    definition_from_text,
+    job_from_row,
+    record_from_row,
+    task_from_row,
+)
 from prunner_trio.storage.shape import fresh_roots, job_shape, task_shape
 
 __all__ = ["LostJob", "Salvage", "salvage"]
@@ -36,7 +43,8 @@ _PAGES_PER_STEP, _JOBS_PER_STEP = 256, 1000
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST = 2**62
-_VARIABLES = [name.strip() for name in JOB_COLUMNS.split(",")].index("variables")
+_COLUMNS = [name.strip() for name in JOB_COLUMNS.split(",")]
+_VARIABLES, _AUDIT = _COLUMNS.index("variables"), _COLUMNS.index("audit")
 
 
 @attrs.frozen(order=True)
@@ -57,6 +65,7 @@ class Salvage:
 
     Attributes:
         jobs: by number.
+        records: what was remembered of pipelines.
         last_number: at least the highest number that was ever given.
         lost: jobs of which something is known, but not enough.
         changed: what was taken over with something missing.
@@ -64,6 +73,7 @@ class Salvage:
     """
 
     jobs: list[SavedJob] = attrs.field(factory=list)
+    records: list[PipelineRecord] = attrs.field(factory=list)
     last_number: int = 0
     lost: list[LostJob] = attrs.field(factory=list)
     changed: list[str] = attrs.field(factory=list)
@@ -98,6 +108,7 @@ class _Heap:
         factory=lambda: defaultdict(dict)
     )
     definitions: dict[int, PipelineDef] = attrs.field(factory=dict)
+    records: dict[str, tuple[bool, PipelineRecord]] = attrs.field(factory=dict)
     traces: dict[int, dict[str, str]] = attrs.field(factory=lambda: defaultdict(dict))
     hints: dict[int, dict[str, str]] = attrs.field(factory=lambda: defaultdict(dict))
     last_number: int = 0
@@ -129,6 +140,7 @@ def salvage(sources: Sequence[Pages], now: float, may_have_gone_on: bool, progre
     if heap.unreadable:
         result.problems.append(f"{heap.unreadable} records cannot be read")
     _decide(heap, result, now, progress)
+    result.records = [record for _, (_, record) in sorted(heap.records.items())]
     highest = max([heap.last_number, *heap.jobs, *heap.traces, *heap.hints, 0])
     result.last_number = highest if result.complete else (highest + SAFETY_MARGIN if highest else int(now))
     return result
@@ -197,7 +209,7 @@ def _is_job(row: Row) -> bool:
 
 def _take_job(heap: _Heap, row: Row, sure: bool) -> None:
     assert row.rowid is not None
-    found = _Found(job_shape().filled(row.values, row.rowid), sure)
+    found = _Found(_with_readable_audit(job_shape().filled(row.values, row.rowid)), sure)
     try:
         job_from_row(found.row, PipelineDef(""), {})
         usable = job_shape().fits(found.row)
@@ -225,6 +237,16 @@ def _repairable(found: _Found) -> bool:
     return job_shape().fits(row)
 
 
+def _with_readable_audit(row: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Leave out an audit that cannot be read: nothing depends on it."""
+    try:
+        text = row[_AUDIT]
+        audit_from_text(text if isinstance(text, str) else None)
+    except (StoreError, ValueError, TypeError):
+        return tuple(None if place == _AUDIT else value for place, value in enumerate(row))
+    return row
+
+
 def _without_variables(row: tuple[Value, ...]) -> tuple[Value, ...]:
     return tuple(None if place == _VARIABLES else value for place, value in enumerate(row))
 
@@ -247,6 +269,10 @@ def _take_other(heap: _Heap, row: Row, owner: str) -> bool:
 def _take_entry(heap: _Heap, row: Row, owner: str, sure: bool) -> bool:
     """Take a task or a number; keep what an index says of a job, for the list of those that are lost."""
     match row.values:
+        case (str(key), str(), int()) if owner == "job_retry" or (not owner and _UUID.fullmatch(key)):
+            pass
+        case (str(), _, _, _) if owner in ("", "pipeline"):
+            return _take_record(heap, row, sure)
         case (str(key), int(number)) if _UUID.fullmatch(key):
             _trace(heap, number, sure, id=key)
         case (str(key), _) if _DIGEST.fullmatch(key):
@@ -281,6 +307,20 @@ def _take_entry(heap: _Heap, row: Row, owner: str, sure: bool) -> bool:
     return True
 
 
+def _take_record(heap: _Heap, row: Row, sure: bool) -> bool:
+    """Take what is remembered of a pipeline: the last thing that is sure."""
+    match row.values:
+        case (str(name), int() | float() | None, str() | None, str() | None):
+            try:
+                record = record_from_row(row.values)
+            except (StoreError, ValueError, TypeError):
+                return False
+            if name not in heap.records or sure > heap.records[name][0]:
+                heap.records[name] = sure, record
+            return True
+    return False
+
+
 def _trace(heap: _Heap, number: int, sure: bool, **facts: str) -> None:
     if 0 < number < _MOST:
         (heap.traces if sure else heap.hints)[number] |= facts
@@ -290,6 +330,8 @@ def _merge(heap: _Heap, older: _Heap) -> None:
     heap.last_number = max(heap.last_number, older.last_number)
     for key, definition in older.definitions.items():
         heap.definitions.setdefault(key, definition)
+    for name, known in older.records.items():
+        heap.records.setdefault(name, known)
     for number, found in older.jobs.items():
         trace = heap.traces.get(number, {})
         if number not in heap.jobs and trace.get("id", found.row[1]) == found.row[1]:

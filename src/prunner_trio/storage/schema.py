@@ -66,12 +66,31 @@ def _version_3(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE job ADD COLUMN handed_over INTEGER NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1, _version_2, _version_3)
+def _version_4(connection: sqlite3.Connection) -> None:
+    """Remember what people do: retries, moves within wait lists, cancels of single tasks, pauses.
+
+    The index has the pipeline in it so that its entries are not taken for those of an id when a store is salvaged.
+    """
+    for statement in (
+        "ALTER TABLE job ADD COLUMN retry_of TEXT",
+        "ALTER TABLE job ADD COLUMN moved_to INTEGER",
+        "ALTER TABLE job ADD COLUMN audit TEXT",
+        "ALTER TABLE task ADD COLUMN from_job TEXT",
+        "ALTER TABLE task ADD COLUMN stop_at REAL",
+        "ALTER TABLE task ADD COLUMN stop_by TEXT",
+        "CREATE INDEX job_retry ON job (retry_of, pipeline) WHERE retry_of IS NOT NULL",
+        """CREATE TABLE pipeline (
+            name TEXT PRIMARY KEY, paused_at REAL, paused_by TEXT, audit TEXT) WITHOUT ROWID""",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1, _version_2, _version_3, _version_4)
 """Step n leads from version n to version n + 1. Steps are never changed once released, only added."""
 
 VERSION = len(MIGRATIONS)
-"""The version this program writes. A new state, or a new reason of a stop, needs a new version too: a program that does
-not know the word takes it for damage."""
+"""The version this program writes. A new state, a new reason of a stop or a new deed of an audit needs a new version
+too: a program that does not know the word takes it for damage."""
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:

@@ -5,14 +5,25 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from prunner_trio.definition.pipeline import PipelineDef
-from prunner_trio.execution.seams import Change, JobAdded, JobChanged, JobReset, JobsRemoved, TaskChanged
+from prunner_trio.execution.seams import (
+    Change,
+    JobAdded,
+    JobChanged,
+    JobReset,
+    JobsChanged,
+    JobsRemoved,
+    PipelineChanged,
+    TaskChanged,
+)
 from prunner_trio.model import JobId
 from prunner_trio.storage.rows import (
     INSERT_JOB,
+    REPLACE_PIPELINE,
     REPLACE_TASK,
     UPDATE_JOB,
     definition_to_text,
     job_parameters,
+    pipeline_parameters,
     task_parameters,
     update_parameters,
 )
@@ -27,7 +38,7 @@ COUNT_OUTAGE = """INSERT INTO meta (key, value) VALUES ('outages', 1)
 RAISE_LAST_NUMBER = """INSERT INTO meta (key, value) VALUES ('last_number', ?)
     ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"""
 
-FORGET_TASKS = "DELETE FROM task WHERE job = (SELECT number FROM job WHERE id = ?)"
+FORGET_TASKS = "DELETE FROM task WHERE from_job IS NULL AND job = (SELECT number FROM job WHERE id = ?)"
 
 UNFIT = (
     TypeError,
@@ -58,6 +69,8 @@ class Tables:
         match change:
             case JobChanged(job=job):
                 self._connection.execute(UPDATE_JOB, update_parameters(job))
+            case JobsChanged(jobs=jobs):
+                self._connection.executemany(UPDATE_JOB, map(update_parameters, jobs))
             case JobReset(job=job):
                 self._connection.execute(FORGET_TASKS, (job.id,))
                 self._connection.execute(UPDATE_JOB, update_parameters(job))
@@ -65,6 +78,8 @@ class Tables:
                 self._connection.execute(REPLACE_TASK, task_parameters(job_id, position, task))
             case JobsRemoved(job_ids=job_ids):
                 self._remove(job_ids)
+            case PipelineChanged(record=record):
+                self._connection.execute(REPLACE_PIPELINE, pipeline_parameters(record))
 
     def insert(self, change: JobAdded) -> None:
         """Write the row of a new job, and nothing else of the change."""

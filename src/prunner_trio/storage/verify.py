@@ -11,7 +11,13 @@ from prunner_trio.errors import StoreError
 from prunner_trio.model import State, StopReason
 from prunner_trio.storage.pages import HEADER_SIZE, header_problem, log_end
 from prunner_trio.storage.progress import Progress
-from prunner_trio.storage.rows import JOB_COLUMNS, TASK_COLUMNS, definition_from_text
+from prunner_trio.storage.rows import (
+    JOB_COLUMNS,
+    PIPELINE_COLUMNS,
+    TASK_COLUMNS,
+    definition_from_text,
+    record_from_row,
+)
 from prunner_trio.storage.schema import VERSION
 
 __all__ = [
@@ -37,6 +43,7 @@ _ROW_PROBLEMS = (
     (f"state NOT IN ({_STATES})", "has an unknown state"),
     (f"stop_reason NOT IN ({_REASONS})", "has an unknown reason of its stop"),
     ("variables IS NOT NULL AND NOT json_valid(variables)", "has variables that cannot be read"),
+    ("audit IS NOT NULL AND NOT json_valid(audit)", "has an audit that cannot be read"),
     ("typeof(created) NOT IN ('real', 'integer') OR typeof(not_before) NOT IN ('real', 'integer')", "has no time"),
     ("definition NOT IN (SELECT id FROM definition)", "has lost its definition"),
 )
@@ -122,7 +129,7 @@ def problems_of(connection: sqlite3.Connection, go_on: Callable[[], bool] = lamb
     found: list[str] = []
     try:
         current = connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
-        for step in (_definitions, _jobs, _tasks, _structure) if current else (_structure,):
+        for step in (_definitions, _jobs, _tasks, _pipelines, _structure) if current else (_structure,):
             found.extend(step(connection))
     except sqlite3.Error as exc:
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
@@ -176,6 +183,14 @@ def _tasks(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"task {name!r} of job {number} (position {position}) {text}"
 
     yield from _texts(connection, f"SELECT {TASK_COLUMNS} FROM task", "task of job")
+
+
+def _pipelines(connection: sqlite3.Connection) -> Iterator[str]:
+    for row in connection.execute(f"SELECT {PIPELINE_COLUMNS} FROM pipeline"):
+        try:
+            record_from_row(row)
+        except (StoreError, ValueError, TypeError):
+            yield f"what is remembered of pipeline {row[0]!r} cannot be read"
 
 
 def _texts(connection: sqlite3.Connection, query: str, what: str) -> Iterator[str]:

@@ -11,7 +11,15 @@ from pathlib import Path
 import attrs
 import trio
 
-from prunner_trio.execution.seams import Change, JobAdded, JobsRemoved, TaskChanged, Ticket
+from prunner_trio.execution.seams import (
+    Change,
+    JobAdded,
+    JobsChanged,
+    JobsRemoved,
+    PipelineChanged,
+    TaskChanged,
+    Ticket,
+)
 from prunner_trio.storage.kept import Kept
 from prunner_trio.storage.rows import consequences
 from prunner_trio.storage.schema import fold_log
@@ -212,6 +220,10 @@ def _job(change: Change) -> str:
             return change.job_id
         case JobsRemoved():
             return ", ".join(change.job_ids)
+        case JobsChanged():
+            return ", ".join(job.id for job in change.jobs)
+        case PipelineChanged():
+            return ""
         case _:
             return change.job.id
 

@@ -91,7 +91,7 @@ async def open_rig(
     def observed(event: Event) -> None:
         if event.job_id not in numbers and (job := runner.job(event.job_id)) is not None:
             numbers[event.job_id] = job.view().number
-        what = "removed" if event.kind is EventKind.REMOVED else event.state.value
+        what = event.state.value if event.kind in (EventKind.JOB, EventKind.TASK) else event.kind.value
         note(event.job_id, event.pipeline, event.task, f"{what} ({event.reason})" if event.reason else what)
 
     def now() -> float:

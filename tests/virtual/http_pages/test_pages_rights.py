@@ -1,5 +1,7 @@
 """What the pages show and do for tokens that are good for less than everything."""
 
+import re
+
 import trio
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
@@ -89,3 +91,49 @@ def test_what_is_hidden_is_not_found_by_its_address_either(play):
         assert "zebra" not in (await browser.get("/jobs?pipeline=zebrapipe")).html.one(id="part-list").text
 
     play(scenario, SHOWN, HIDDEN, acts={"t": Act(1000)})
+
+
+UNKNOWN = {"job_id": "00000000-0000-4000-8000-ffffffffffff", "name": "zznopipe", "task": "unknowntask"}
+
+
+def test_no_page_knows_more_of_what_is_hidden_than_of_what_does_not_exist(play):
+    async def scenario(browser):
+        hidden = (await browser.rig.runner.schedule("zebrapipe", variables={"zebravar": "x"})).id
+        waiting = (await browser.rig.runner.schedule("zebrapipe")).id
+        await browser.sign_in("bob", pipelines=["web-*"])
+        asked = 0
+        for rule in browser.app.url_map.iter_rules():
+            if not rule.arguments <= UNKNOWN.keys() or rule.rule == "/sign-out":
+                continue
+            for job_id in (hidden, waiting):
+                known = {"job_id": job_id, "name": "zebrapipe", "task": "t"}
+                for question in ("", "?name={name}&pipeline={name}&task={task}"):
+                    target = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) + question
+                    for method in rule.methods:
+                        call = browser.post if method == "POST" else browser.get
+                        page, other = await call(target.format(**known)), await call(target.format(**UNKNOWN))
+                        text = other.text
+                        for name, value in UNKNOWN.items():
+                            text = text.replace(value, known[name])
+                        keys = r'name="key" value="[^"]+"'
+                        shown = [re.sub(keys, "", each) for each in (page.text, text)]
+                        assert (page.status, shown[0]) == (other.status, shown[1]), (method, target)
+                        assert "zebravar" not in page.text
+                        asked += 1
+        assert asked > 40
+        assert {job.id for job in browser.rig.runner.live() if job.stop is None} == {hidden, waiting}
+
+    play(scenario, SHOWN, HIDDEN, acts={"t": Act(1000)})
+
+
+def test_a_role_that_is_too_low_starts_and_cancels_nothing_on_the_page_either(play):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("web-shop")
+        await browser.sign_in("bob", scope="read")
+        for target in ("/pipeline/web-shop", "/pipeline/?name=web-shop", f"/jobs/{job.id}/cancel"):
+            page = await browser.post(target)
+            assert page.status == 403
+            assert "needs a token whose `scope` has 'run' or more; yours has 'read'" in page.text
+        assert [each.id for each in browser.rig.runner.live() if each.stop is None] == [job.id]
+
+    play(scenario, SHOWN, acts={"t": Act(1000)})

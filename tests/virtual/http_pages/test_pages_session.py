@@ -1,5 +1,7 @@
 """Who gets in: a token becomes a cookie; nobody sees anything without one."""
 
+import json
+
 import pytest
 import trio
 
@@ -146,5 +148,70 @@ def test_nothing_but_sign_in_and_static_files_is_for_strangers(play):
             for method in rule.methods - {"HEAD", "OPTIONS"}:
                 got = await (browser.get(target) if method == "GET" else browser.post(target))
                 assert got.status in (303, 401), (method, target, got.status)
+
+    play(scenario, signed_in=False)
+
+
+async def link_for(browser, token):
+    got = await browser("POST", "/v1/sign-in-links", authorization=f"Bearer {token}")
+    assert got.status == 201
+    return "/" + json.loads(got.body)["path"]
+
+
+def test_a_link_signs_in_once(play, token):
+    async def scenario(browser):
+        link = await link_for(browser, token(sub="joe"))
+        page = await browser.get(link)
+        assert (page.status, page.title) == (200, "Signed in")
+        assert page.html.one("head").one("meta", http_equiv="refresh").attributes["content"] == "0; url=./"
+        assert "joe" in (await browser.get("/")).html.one("header").text
+        browser.cookies.clear()
+        page = await browser.get(link)
+        assert page.status == 401
+        assert "has been used" in page.html.one(role="alert").text
+        assert browser.cookies == {}
+
+    play(scenario, signed_in=False)
+
+
+def test_a_link_is_good_for_a_minute(play, token):
+    async def scenario(browser):
+        link = await link_for(browser, token(sub="joe"))
+        await trio.sleep(59)
+        other = await link_for(browser, token(sub="joe"))
+        await trio.sleep(2)
+        assert (await browser.get(link)).status == 401
+        assert (await browser.get(other)).status == 200
+
+    play(scenario, signed_in=False)
+
+
+def test_a_look_ahead_does_not_use_a_link_up(play, token):
+    async def scenario(browser):
+        link = await link_for(browser, token(sub="joe"))
+        assert (await browser("HEAD", link)).status == 401
+        assert (await browser.get(link, sec_purpose="prefetch;prerender")).status == 401
+        assert browser.cookies == {}
+        assert (await browser.get(link)).status == 200
+
+    play(scenario, signed_in=False)
+
+
+def test_a_link_gives_no_more_than_its_token_has(play, token):
+    async def scenario(browser):
+        await browser.get(await link_for(browser, token(sub="joe", scope="read", exp=int(EPOCH) + 100)))
+        assert (await browser.get("/")).status == 200
+        assert (await browser.post("/pipeline/x")).status == 403
+        await trio.sleep(101)
+        assert (await browser.get("/")).status == 303
+
+    play(scenario, signed_in=False)
+
+
+def test_links_that_nobody_uses_are_forgotten(play, token):
+    async def scenario(browser):
+        links = [await link_for(browser, token(sub="joe")) for _ in range(101)]
+        assert (await browser.get(links[0])).status == 401
+        assert (await browser.get(links[1])).status == 200
 
     play(scenario, signed_in=False)

@@ -3,14 +3,10 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
+from tests.openapi import Document
 
 from prunner_trio.definition import HookKind, IncomingHook
 from prunner_trio.definition.pipeline import PipelineDef, QueueStrategy, TaskDef
@@ -37,39 +33,6 @@ SECRET_OF_HOOK = b"a secret of a hook for tests"
 ACTS = {"a": [Act(exit_code=1, stdout="hello\n"), Act(1000, stdout="hello\n")]}
 
 
-class Document:
-    """The document, as something to check answers with."""
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        self.content = content
-        self.registry = Registry().with_resource("doc:", Resource(content, DRAFT202012))
-
-    def routes(self) -> Iterator[tuple[str, str]]:
-        for path, methods in self.content["paths"].items():
-            for method in methods:
-                yield method.upper(), path
-
-    def response(self, method: str, path: str, status: int) -> dict[str, Any]:
-        answers = self.content["paths"][path][method.lower()]["responses"]
-        assert str(status) in answers, f"{method} {path} answers {status}, which is not documented"
-        return answers[str(status)]
-
-    def check(self, method: str, path: str, got: Any) -> None:
-        """Check that an answer is one that the document has."""
-        response = self.response(method, path, got.status)
-        media = got.headers.get("content-type", "").partition(";")[0]
-        content = response.get("content", {})
-        if not got.body:
-            return
-        assert media in content, (method, path, got.status, media)
-        if media.endswith("json"):
-            self.check_value(content[media]["schema"], got.json)
-
-    def check_value(self, schema: dict[str, Any], value: object) -> None:
-        pointed = {"$ref": "doc:" + schema["$ref"]} if "$ref" in schema else schema
-        Draft202012Validator(pointed, registry=self.registry, format_checker=FormatChecker()).validate(value)
-
-
 async def document_of(api):
     return Document(await api.get("/v1/openapi.json"))
 
@@ -80,7 +43,7 @@ def test_the_document_is_valid_and_describes_everything(play):
         validate(document.content)
         assert document.content["openapi"].startswith("3.1")
         names = [o["operationId"] for methods in document.content["paths"].values() for o in methods.values()]
-        assert len(names) == len(set(names)) == 19
+        assert len(names) == len(set(names)) == 20
         for name, schema in document.content["components"]["schemas"].items():
             assert schema["description"], name
             for member, held in schema["properties"].items():
@@ -151,7 +114,13 @@ def test_every_route_answers_what_the_document_says(play):
             document.check("POST", "/v1/jobs/{id}/cancel", got)
         async with api.stream("/v1/events") as stream:
             assert stream.headers["content-type"] in document.response("GET", "/v1/events", 200)["content"]
-        seen |= {("POST", "/v1/jobs"), ("POST", "/v1/jobs/{id}/cancel"), ("GET", "/v1/events")}
+        document.check("POST", "/v1/sign-in-links", await api("POST", "/v1/sign-in-links"))
+        seen |= {
+            ("POST", "/v1/sign-in-links"),
+            ("POST", "/v1/jobs"),
+            ("POST", "/v1/jobs/{id}/cancel"),
+            ("GET", "/v1/events"),
+        }
         seen.add(("POST", "/v1/hooks/{hook}"))
         assert seen == set(document.routes())
         journal.fail_adds = True

@@ -516,3 +516,11 @@ def test_a_new_job_can_take_the_place_of_another(play):
         assert (job["outcome"], job["reason"]) == ("replaced", "a newer job took its place in the wait list")
 
     play(scenario, latest, acts={"t": Act(10)})
+
+
+@pytest.mark.parametrize("target", ["/v1/jobs/", "/v1/jobs//tasks", "/v1/jobs//events", "/v1/job/logs?id=&task=a"])
+def test_an_id_that_is_empty_is_that_of_no_job(play, target):
+    async def scenario(api):
+        assert (await api("GET", target)).problem == (404, "job-not-found")
+
+    play(scenario, PipelineDef("p"))

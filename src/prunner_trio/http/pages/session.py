@@ -1,5 +1,7 @@
 """Signing in and out: a token becomes a cookie, which is a token of its own with an end."""
 
+from collections.abc import Callable
+
 from quart import Response
 
 from prunner_trio.errors import Unauthorized
@@ -7,6 +9,7 @@ from prunner_trio.http.auth import Gate
 from prunner_trio.http.facts import Request
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.visit import local_path
+from prunner_trio.http.sign_in_links import SignInLinks
 
 __all__ = ["SESSION", "Sessions"]
 
@@ -19,8 +22,8 @@ _LONGEST = 3500  # browsers drop cookies of more than 4096 bytes
 class Sessions:
     """The sign-in page and what it leads to."""
 
-    def __init__(self, front: Front, gate: Gate) -> None:
-        self._front, self._gate = front, gate
+    def __init__(self, front: Front, gate: Gate, links: Callable[[], SignInLinks]) -> None:
+        self._front, self._gate, self._links = front, gate, links
 
     def page(self, root: str, way: str, *, problem: str = "", status: int = 200) -> Response:
         """Answer with the form; `way` is where to go afterwards."""
@@ -37,6 +40,23 @@ class Sessions:
         if len(session) > _LONGEST:
             return self.page(root, way, problem="This token is too long for a cookie.", status=401)
         response = self._front.go(root, local_path(way))
+        self._set(response, request, session, ends)
+        return response
+
+    def by_link(self, request: Request, root: str, code: str) -> Response:
+        """Answer a link that signs in, with a page that leads on.
+
+        Not with a redirection: a browser that comes from a page of another site would not send the new cookie with it.
+        """
+        token = None if _ahead(request) else self._links().take(code)
+        if token is None:
+            text = "This link has been used, or is too old: it is good once, for a minute. Make another one."
+            return self.page(root, "", problem=text, status=401)
+        try:
+            session, ends = self._gate.session_token(token, SESSION)
+        except Unauthorized:
+            return self.page(root, "", problem="The token behind this link has expired.", status=401)
+        response = self._front.bare("signed_in.html", root)
         self._set(response, request, session, ends)
         return response
 
@@ -65,6 +85,11 @@ _PLAIN = {
     "token nbf validation failed": "it is not valid yet.",
     "token iat validation failed": "it is from the future; compare the clocks.",
 }
+
+
+def _ahead(request: Request) -> bool:
+    """Whether nobody has followed the link: a browser, or a program, wants to know what is there."""
+    return request.method == "HEAD" or bool(request.header(b"sec-purpose") or request.header(b"purpose"))
 
 
 def _is_secure(request: Request) -> bool:

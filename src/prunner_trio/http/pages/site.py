@@ -74,7 +74,7 @@ class _Site:
     def __init__(self, app: QuartTrio, parts: Parts) -> None:
         self.front = Front()
         self._app, self._parts = app, parts
-        self._sessions = Sessions(self.front, parts.gate)
+        self._sessions = Sessions(self.front, parts.gate, lambda: parts.v1.links)
         self._files = {asset.path: asset for asset in self.front.assets.values()}
 
     # ------------------------------------------------------------------------------------------------------- routes
@@ -138,7 +138,10 @@ class _Site:
 
     async def sign_in_page(self) -> Response:
         """Answer with the form."""
-        return self._sessions.page(root_of(_raw_path()), request.args.get("next", ""))
+        root, code = root_of(_raw_path()), request.args.get("once", "")
+        if code:
+            return self._sessions.by_link(_facts(), root, code)
+        return self._sessions.page(root, request.args.get("next", ""))
 
     async def sign_in(self) -> Response:
         """Take a token."""

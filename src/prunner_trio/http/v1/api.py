@@ -20,6 +20,7 @@ from prunner_trio.http.origin import is_foreign
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.rights import EVERYTHING, Rights, Visitor, challenge
 from prunner_trio.http.seen import seen_by
+from prunner_trio.http.sign_in_links import SignInLinks
 from prunner_trio.http.v1.handlers import Call, Handlers
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.incoming import Incoming, SecretOf
@@ -51,6 +52,7 @@ class ApiV1:
         ring: the latest events, while the runner is watched.
         history: how the latest jobs ended, likewise.
         counts: where the lines of the latest logs are.
+        links: those that sign in to the web page.
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class ApiV1:
         self.ring = Ring()
         self.history = History(runner)
         self.counts = LineCounts()
+        self.links = SignInLinks(now)
         incoming = Incoming(lambda: runner.definitions, hook_secrets, now)
-        self._handlers = Handlers(runner, self.ring, self.history, Keys(runner, now), incoming, self.counts)
+        keys = Keys(runner, now)
+        self._handlers = Handlers(runner, self.ring, self.history, keys, incoming, self.counts, self.links, gate)
         self._routes: tuple[Route, ...] = self._routes_for(EVERYTHING)
 
     def start(self) -> None:

@@ -17,11 +17,13 @@ from prunner_trio.errors import (
     ShuttingDown,
 )
 from prunner_trio.execution.seams import Stream
+from prunner_trio.http.auth import Gate
 from prunner_trio.http.facts import Answer, BodyTooLarge, Header, Request
 from prunner_trio.http.line import Streamed
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.rights import Visitor
-from prunner_trio.http.v1.encode import encode
+from prunner_trio.http.sign_in_links import SignInLinks
+from prunner_trio.http.v1.encode import encode, time_text
 from prunner_trio.http.v1.events import all_events, job_events
 from prunner_trio.http.v1.follow import follow_events, follow_text
 from prunner_trio.http.v1.history import History
@@ -39,6 +41,7 @@ from prunner_trio.http.v1.models import (
     PipelineList,
     ProblemItem,
     ScheduleRequest,
+    SignInLink,
     Uuid,
 )
 from prunner_trio.http.v1.news import log_news
@@ -108,6 +111,8 @@ class Handlers:
     keys: Keys
     incoming: Incoming
     counts: LineCounts
+    links: SignInLinks
+    gate: Gate
 
     # --------------------------------------------------------------------------------------------------- pipelines
 
@@ -318,6 +323,14 @@ class Handlers:
 
         return job_events(self.ring, call.request.header(b"last-event-id"), job.id, over)
 
+    # ----------------------------------------------------------------------------------------------------- web page
+
+    async def sign_in_link(self, call: Call) -> Answer:
+        """Answer with a link to the web page for the bearer of the token."""
+        code, ends = self.links.make(self.gate.token(call.request))
+        link = SignInLink(f"sign-in?once={code}", time_text(ends))
+        return Answer(201, (encode(link),), (_JSON, (b"cache-control", b"no-store")))
+
     # ------------------------------------------------------------------------------------------------------ health
 
     async def alive(self, call: Call) -> Answer:
@@ -360,7 +373,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _job_id(call: Call) -> JobId:
-    text = call.path.get("id") or call.query.id
+    in_path = call.path.get("id")
+    text = call.query.id if in_path is None else in_path
     job_id = parse_job_id(text)
     if job_id is None:
         raise Refused("job-not-found", f"{text[:80]!r} is no job id, which would be a UUID")

@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin
 import attrs
 
 from prunner_trio._version import __version__
+from prunner_trio.http.v1.keys import LONGEST
 from prunner_trio.http.v1.models import Closing, LogEnd, LogPiece, Occurrence, Problem, StreamStart, Time, Uuid
 from prunner_trio.http.v1.problems import KINDS, PROBLEM_TYPE
 from prunner_trio.http.v1.questions import Moment, fields_of, required
@@ -144,7 +145,8 @@ def _query_parameters(route: Route) -> Iterable[dict[str, Any]]:
 
 def _header_parameters(route: Route) -> Iterable[dict[str, Any]]:
     for name, text in route.headers.items():
-        yield {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        lengths = {"minLength": 1, "maxLength": LONGEST} if name == "Idempotency-Key" else {}
+        yield {"name": name, "in": "header", "description": text, "schema": {"type": "string", **lengths}}
 
 
 def _reply(reply: Reply, schemas: dict[str, Any]) -> dict[str, Any]:

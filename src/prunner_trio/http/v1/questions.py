@@ -4,6 +4,7 @@ A field is a parameter. Its metadata may hold `minimum` and `maximum`, for a tex
 under ``Attributes`` is the description.
 """
 
+import re
 from collections.abc import Callable
 from types import UnionType
 from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -34,6 +35,8 @@ Moment = NewType("Moment", float)
 """A point in time, in RFC 3339; in seconds since the epoch once it is read."""
 
 T = TypeVar("T")
+
+_NUMBER = re.compile(r"[0-9]{1,18}([.][0-9]{0,400})?([eE][-+]?[0-9]{1,3})?", re.ASCII)
 
 
 @attrs.frozen
@@ -224,8 +227,7 @@ def _integer(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    head, _, tail = text.partition(".")
-    if not (text.isascii() and head.isdigit() and (tail.isdigit() or tail == "") and len(text) < 19):
+    if not _NUMBER.fullmatch(text):
         raise ValueError(f"must be a number of seconds, not {text[:40]!r}")
     return float(text)
 

@@ -116,7 +116,7 @@ def _occurrence(event: Event) -> Occurrence:
     return Occurrence(
         event.seq,
         time_text(event.at),
-        Uuid(event.job_id),
+        Uuid(event.job_id) if event.job_id else None,
         event.pipeline,
         event.task or None,
         event.state,

@@ -20,6 +20,7 @@ from prunner_trio.http.v1.models import (
     PipelineDetail,
     PipelineList,
     ScheduleRequest,
+    SignInLink,
     Task,
 )
 from prunner_trio.http.v1.questions import (
@@ -322,6 +323,16 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             headers=_LAST_ID,
             problems=(*read, "too-many-streams"),
             tag="events",
+            need=Role.READ,
+        ),
+        Route(
+            "POST",
+            "/v1/sign-in-links",
+            "makeSignInLink",
+            "A link to the web page that signs in as the bearer of the token, once, within a minute",
+            handlers.sign_in_link,
+            {201: Reply("the link", SignInLink)},
+            tag="page",
             need=Role.READ,
         ),
         Route(

@@ -84,11 +84,9 @@
     if (!button) return;
     const names = ["auto", "light", "dark"];
     const shown = () => document.documentElement.dataset.theme || "auto";
-    const label = () => {
-      show(button, { auto: "◐ auto", light: "○ light", dark: "● dark" }[shown()]);
-      button.setAttribute("aria-label", `${button.textContent} theme`);
-    };
+    const label = () => show(button, { auto: "◐ auto", light: "○ light", dark: "● dark" }[shown()]);
     button.hidden = false;
+    button.setAttribute("aria-label", "Theme: automatic, light or dark");
     label();
     button.addEventListener("click", () => {
       const next = names[(names.indexOf(shown()) + 1) % names.length];

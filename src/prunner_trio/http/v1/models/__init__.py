@@ -6,6 +6,7 @@ members are always there. Times are RFC 3339 in UTC with milliseconds, durations
 
 from prunner_trio.http.v1.models._hooks import HookReceipt, HookResult
 from prunner_trio.http.v1.models._jobs import End, Job, JobPage, JobTasks, Outcome, ScheduleRequest, Stop, Task, Waiting
+from prunner_trio.http.v1.models._page import SignInLink
 from prunner_trio.http.v1.models._pipelines import (
     Edge,
     Graph,
@@ -62,6 +63,7 @@ __all__ = [
     "Queue",
     "Retention",
     "ScheduleRequest",
+    "SignInLink",
     "Stop",
     "StreamStart",
     "Task",

@@ -127,21 +127,21 @@ class LogEnd:
 
 @attrs.frozen
 class Occurrence:
-    """One change, the data of the events ``job``, ``task`` and ``removed``.
+    """One change, the data of the events ``job``, ``task``, ``moved``, ``pipeline`` and ``removed``.
 
     Attributes:
         seq: counts up by one per change since the daemon started.
         at: when.
-        job: the id of the job.
+        job: the id of the job; null for changes of a pipeline.
         pipeline: its pipeline.
-        task: the name of the task; null for changes of the job itself.
-        state: the state after the change.
-        reason: why; may be empty.
+        task: the name of the task; null for all other changes.
+        state: the state after the change; of a pipeline `waiting` while it is paused, else `running`.
+        reason: why; may be empty. Of a job that comes to be as the retry of another one it says so, with its id.
     """
 
     seq: int
     at: Time
-    job: Uuid
+    job: Uuid | None
     pipeline: str
     task: str | None
     state: State
