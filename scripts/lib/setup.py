@@ -106,6 +106,11 @@ def install(extras: list[str]) -> None:
     say(f"installed in {time.monotonic() - began:.0f} s")
 
 
+def compile_sources() -> None:
+    """Keep the compiled modules up to date, as an installed wheel has them: some environments forbid Python to."""
+    run("compile the sources", PYTHON, "-m", "compileall", "-q", ROOT / "src")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extra", action="append", default=[], help="an extra of pyproject.toml; may be repeated")
@@ -114,6 +119,7 @@ def main() -> None:
         if not environment_works():
             make_environment()
         install(arguments.extra)
+        compile_sources()
 
 
 if __name__ == "__main__":
