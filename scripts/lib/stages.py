@@ -39,7 +39,8 @@ class Stage:
         limit: seconds after which it has failed, several times what a slow machine needs; a hanging test must not hang
             the whole run.
         pytest: it is a run of pytest, so it gets the extra arguments, and its tests are counted.
-        asked: it runs only when it is asked for, and may end with `CANNOT_RUN`.
+        asked: it runs only when it is asked for.
+        optional: it may end with `CANNOT_RUN`, which is no failure.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Stage:
     limit: float = 120
     pytest: bool = False
     asked: bool = False
+    optional: bool = False
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Result:
 
     @property
     def skipped(self) -> bool:
-        return self.stage.asked and self.status == CANNOT_RUN
+        return self.stage.optional and self.status == CANNOT_RUN
 
     @property
     def good(self) -> bool:
@@ -115,6 +117,14 @@ STAGES = (
         pytest=True,
     ),
     Stage(
+        "browser",
+        "the page in a real browser: Debian's chromium, installed if that can be done",
+        (sys.executable, str(ROOT / "scripts" / "lib" / "browser.py"), "-n", "2", "--dist", "loadfile"),
+        limit=1200,
+        pytest=True,
+        optional=True,
+    ),
+    Stage(
         "conformance",
         "the installed command as a drop-in for prunner, on both cores",
         python("pytest", "tests/conformance", "-n", "2"),
@@ -133,6 +143,7 @@ STAGES = (
         limit=480,
         pytest=True,
         asked=True,
+        optional=True,
     ),
     Stage(
         "containers",
@@ -141,6 +152,7 @@ STAGES = (
         limit=600,
         pytest=True,
         asked=True,
+        optional=True,
     ),
 )
 
@@ -262,6 +274,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
         "PYTHON=/path/to/python chooses the Python (3.11 to 3.13) for a .venv that is not there yet.",
     )
     parser.add_argument("--fast", action="store_true", help="leave out the conformance suite")
+    parser.add_argument("--browser", action="store_true", help="run that stage alone, as --only browser does")
     parser.add_argument("--systemd", action="store_true", help="run that stage too")
     parser.add_argument(
         "--only", action="append", choices=[stage.name for stage in STAGES], help="run this stage; may be repeated"
@@ -276,6 +289,7 @@ def main() -> int:
     names = set(arguments.only or (stage.name for stage in STAGES if not stage.asked))
     names -= {"conformance"} if arguments.fast else set()
     names |= {"systemd"} if arguments.systemd else set()
+    names = {"browser"} if arguments.browser else names
     chosen = [stage for stage in STAGES if stage.name in names]
     results: list[Result] = []
     try:

@@ -18,8 +18,9 @@ RUN = """
 import sys
 import stages
 stages.DRAIN_SECONDS = stages.STOP_SECONDS = 0.5
-command, limit = sys.argv[1:]
-stage = stages.Stage("trial", "a trial", ("bash", "-c", command), limit=float(limit), pytest=True)
+command, limit, optional = sys.argv[1:]
+words = ("bash", "-c", command)
+stage = stages.Stage("trial", "a trial", words, limit=float(limit), pytest=True, optional=bool(optional))
 sys.exit(stages.report([stages.run(stage, [])]))
 """
 
@@ -44,11 +45,10 @@ def living(token: str) -> list[int]:
     return found
 
 
-def run(command: str, limit: float = 60) -> tuple[int, str]:
+def run(command: str, limit: float = 60, *, optional: bool = False) -> tuple[int, str]:
     """Run a stage of one command in a program of its own; return its status, and what it said."""
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, command, str(limit)], cwd=LIBRARY, capture_output=True, text=True, timeout=60
-    )
+    words = [sys.executable, "-c", RUN, command, str(limit), "optional" if optional else ""]
+    done = subprocess.run(words, cwd=LIBRARY, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     return done.returncode, done.stdout
 
@@ -82,3 +82,17 @@ def test_a_stage_that_takes_too_long_is_stopped_with_all_who_hold_its_output(tok
     assert status == 1
     assert "trial took longer than 1 s and was stopped" in said
     wait_for(lambda: not living(token), "the end of who was left")
+
+
+def test_a_stage_that_may_be_left_out_says_why_it_was() -> None:
+    status, said = run("echo 'there is no chromium'; exit 77", optional=True)
+    assert status == 0
+    assert "-    trial" in said
+    assert "skipped: there is no chromium" in said
+    assert said.endswith("0 passed, 0 failed\n")
+
+
+def test_a_stage_that_may_not_be_left_out_has_failed() -> None:
+    status, said = run("echo 'there is no chromium'; exit 77")
+    assert status == 1
+    assert "FAIL trial" in said

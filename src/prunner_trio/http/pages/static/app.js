@@ -84,9 +84,11 @@
     if (!button) return;
     const names = ["auto", "light", "dark"];
     const shown = () => document.documentElement.dataset.theme || "auto";
-    const label = () => show(button, { auto: "◐ auto", light: "○ light", dark: "● dark" }[shown()]);
+    const label = () => {
+      show(button, { auto: "◐ auto", light: "○ light", dark: "● dark" }[shown()]);
+      button.setAttribute("aria-label", `${button.textContent} theme`);
+    };
     button.hidden = false;
-    button.setAttribute("aria-label", "Theme: automatic, light or dark");
     label();
     button.addEventListener("click", () => {
       const next = names[(names.indexOf(shown()) + 1) % names.length];

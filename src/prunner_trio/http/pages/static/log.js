@@ -604,6 +604,7 @@ class View {
     if (this.search) this.search.stopped = true;
     this.search = text ? new Search(this.source, text, () => this.onchange()) : null;
     Object.assign(this, { needle: text.toLowerCase(), current: -1, at: -1 });
+    this.onchange();
     return this.repaint().then(() => this.find(1));
   }
 }
@@ -658,7 +659,7 @@ function start(page) {
   }
 
   function toLine() {
-    const found = /^#(?:(\w+)-)?L(\d+)(?:-L?(\d+))?$/.exec(location.hash);
+    const found = /^#(?:(stdout|stderr)-)?L(\d+)(?:-L?(\d+))?$/.exec(location.hash);
     if (!found) return false;
     view = views.find((each) => each.name === found[1]) || view;
     view.pick(found[2] - 1, (found[3] || found[2]) - 1);
