@@ -25,6 +25,7 @@ from prunner_trio.daemon.ending import hand_over, jobs_end
 from prunner_trio.daemon.hook_secrets import HookSecrets
 from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
+from prunner_trio.daemon.measuring import measured
 from prunner_trio.daemon.metering import build_info, scraping
 from prunner_trio.daemon.notify import Notifier, inherited_sockets, open_notifier
 from prunner_trio.daemon.recovering import Recovering
@@ -41,11 +42,12 @@ from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.hooks import GRACE, Notifications
 from prunner_trio.http import Service
+from prunner_trio.http.about import About
 from prunner_trio.http.server import HttpLimits, Visitors, bind, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
 from prunner_trio.metrics import Metrics, TimedLauncher
 from prunner_trio.output import FileOutputStore
-from prunner_trio.storage import SqliteJournal, keep_last_good, open_journal
+from prunner_trio.storage import SqliteJournal, keep_last_good, open_journal, store_file
 
 __all__ = ["CannotStart", "run_daemon"]
 
@@ -120,6 +122,8 @@ class _Daemon:
     _stopping: trio.Event = attrs.field(factory=trio.Event, init=False)
     _handing_over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _containment: str = attrs.field(default="", init=False)
+    _began: float = attrs.field(factory=time.time, init=False)
+    _data: Path | None = attrs.field(default=None, init=False)
     _runner: Runner | None = attrs.field(default=None, init=False)
     _reloader: Reloader | None = attrs.field(default=None, init=False)
     _reload_later: bool = attrs.field(default=False, init=False)
@@ -209,7 +213,7 @@ class _Daemon:
             log.info("loaded definitions", extra={"pipelines": len(definitions), "files": len(definitions.files)})
             if not definitions.files:
                 log.warning("no definition file", extra={"path": settings.path, "pattern": settings.pattern})
-            data = Path(world.cwd) / settings.data
+            data = self._data = Path(world.cwd) / settings.data
             async with contextlib.AsyncExitStack() as stack:
                 sockets = passed or await self._bind()
                 for sock in sockets:
@@ -300,6 +304,7 @@ class _Daemon:
             hook_secrets=self._hook_secrets.of,
             rate=float(settings.rate_limit),
             most_streams=settings.max_connections // 2,
+            about=partial(self._about, tuple(map(_shown, sockets))),
         )
         limits = HttpLimits(
             connections=settings.max_connections,
@@ -355,6 +360,18 @@ class _Daemon:
     def _status(self) -> str:
         running, waiting = self._runner.counts() if self._runner is not None else (0, 0)
         return status_text(self.level, running, waiting, self._reloader.problems if self._reloader is not None else 0)
+
+    def _about(self, addresses: tuple[str, ...]) -> About:
+        assert self._data is not None
+        store = store_file(self._data)
+        return About(
+            started=self._began,
+            problems=self._reloader.found if self._reloader is not None else (),
+            containment=self._containment,
+            addresses=addresses,
+            data=self._data,
+            measure=partial(measured, self._data, (store, store.with_name(f"{store.name}-wal"))),
+        )
 
     def _replace(self, runner: Runner, definitions: Definitions) -> None:
         runner.replace_definitions(definitions)

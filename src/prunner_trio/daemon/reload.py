@@ -48,6 +48,11 @@ class Reloader:
         """How many problems the files had at the last look, so that the definitions in use are older ones."""
         return len(self._known_problems)
 
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """What these problems are."""
+        return self._known_problems
+
     def request(self) -> None:
         """Ask for a reload. Returns at once; requests while one is under way lead to one more after it."""
         self._requested.set()

@@ -8,6 +8,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
+from prunner_trio.http.about import Tell, nothing_known
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.facts import Answer, Request, error, plain
 from prunner_trio.http.fast import too_large
@@ -33,6 +34,7 @@ def create_app(
     hook_secrets: SecretOf = lambda _: None,
     rate: float = 0.0,
     most_streams: int = MOST_STREAMS,
+    about: Tell = nothing_known,
 ) -> QuartTrio:
     """Make the application for one runner, to be served for as long as the runner runs.
 
@@ -49,6 +51,7 @@ def create_app(
         hook_secrets: finds the secret of an incoming webhook; without it nobody is let in.
         rate: requests a second for each user, or for each address from which a request without one comes; 0: no limit.
         most_streams: see `ApiV1`.
+        about: tells of the daemon around the runner, for the page.
     """
     parts = Parts(
         runner,
@@ -60,6 +63,7 @@ def create_app(
         hook_secrets=hook_secrets,
         rate=rate,
         most_streams=most_streams,
+        about=about,
     )
     app = web_app(parts, profiling=profiling)
 

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from prunner_trio.errors import StoreError
+from prunner_trio.http.about import Tell, nothing_known
 from prunner_trio.http.auth import Gate
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, ShortWay
@@ -31,6 +32,7 @@ class Parts:
     Attributes:
         now: returns wall time in seconds.
         closing: set when the server is about to end.
+        about: tells of the daemon.
         most_streams: see `ApiV1`.
     """
 
@@ -46,12 +48,14 @@ class Parts:
         hook_secrets: SecretOf = lambda _: None,
         rate: float = 0.0,
         most_streams: int = MOST_STREAMS,
+        about: Tell = nothing_known,
     ) -> None:
         """Make them; for the arguments see `create_app`. Nothing is read yet."""
         self.gate = gate = Gate(secret, now=now)
         self.max_body = max_body
         self.most_streams = most_streams
         self._rate = rate
+        self.about = about
         self._runner, self.now = runner, now
         self.closing = trio.Event() if closing is None else closing
         self._hook_secrets = hook_secrets

@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
+from prunner_trio.http.about import Tell, nothing_known
 from prunner_trio.http.app import create_app
 from prunner_trio.storage.memory import MemoryJournal
 from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
@@ -350,6 +351,7 @@ def play() -> Callable[..., None]:
         acts: Acts | None = None,
         journal: MemoryJournal | None = None,
         signed_in: bool = True,
+        about: Tell = nothing_known,
     ) -> None:
         async def main() -> None:
             with trio.fail_after(1_000_000):
@@ -361,6 +363,7 @@ def play() -> Callable[..., None]:
                         secret=SECRET,
                         now=lambda: EPOCH + trio.current_time() - began,
                         closing=closing,
+                        about=about,
                     )
                     async with app.test_app():
                         browser = Browser(app, rig, closing)

@@ -14,7 +14,7 @@ def test_it_shows_what_is_defined_what_runs_and_what_waits(play, one):
         page = await browser.get("/")
         running, waiting = page.html.one(id="part-running"), page.html.one(id="part-waiting")
         assert "running" in running.one(class_="sign").text
-        assert [row.all("td")[3].text for row in waiting.one("tbody").all("tr")] == [
+        assert [row.all("td")[2].text for row in waiting.one("tbody").all("tr")] == [
             "position 1 of 2: 1 of 1 slots are taken",
             "position 2 of 2: 1 of 1 slots are taken",
         ]
@@ -66,7 +66,7 @@ def test_a_stream_goes_on_where_the_client_stands(play, one):
             await job.wait()
             assert set((await live.message()).parts) == {"running", "pipelines"}
         async with browser.open(target, last_event_id="nonsense") as live:
-            assert set((await live.message()).parts) == {"running", "waiting", "pipelines"}
+            assert set((await live.message()).parts) == {"notices", "running", "waiting", "pipelines"}
 
     play(scenario, one(), acts={"t": Act(seconds=100)})
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from quart import Response
 
 from prunner_trio._version import __version__
+from prunner_trio.http.about import Tell, nothing_known
 from prunner_trio.http.pages import words
 from prunner_trio.http.pages.assets import Asset, read_assets
 from prunner_trio.http.pages.visit import Visit, url
@@ -70,7 +71,8 @@ class Front:
         assets: the static files, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, about: Tell = nothing_known) -> None:
+        self._about = about
         self.assets, self._templates = _assets(), _templates()
 
     def text(self, template: str, **values: object) -> Markup:
@@ -79,7 +81,8 @@ class Front:
 
     def page(self, visit: Visit, template: str, *, status: int = 200, **values: object) -> Response:
         """Answer with a page for somebody who is signed in; its templates find the visit as `visit`."""
-        return self.bare(template, visit.root, status=status, visit=visit, **values)
+        problems = len(self._about().problems)
+        return self.bare(template, visit.root, status=status, visit=visit, problems_now=problems, **values)
 
     def bare(self, template: str, root: str, *, status: int = 200, **values: object) -> Response:
         """Answer with a page for anybody; see `Visit.root`."""

@@ -50,7 +50,7 @@ class Overview:
 
     def __init__(self, boards: Boards, parts: Parts, asked: Asked) -> None:
         self._boards, self._parts, self._asked = boards, parts, asked
-        self._board = Board("overview", ("pipelines", "running", "waiting"), self._values)
+        self._board = Board("overview", ("notices", "pipelines", "running", "waiting"), self._values)
 
     async def answer(self, visit: Visit) -> Response:
         """Answer with the page, or its stream."""
@@ -70,6 +70,8 @@ class Overview:
         told = [(job, job_of(job, places.get(job.id))) for job in waiting]
         return {
             "title": "Overview",
+            "problems": len(self._parts.about().problems),
+            "unready": runner.unready,
             "rows": rows,
             "running": [job for job in live if job.state is State.RUNNING],
             "waiting": sorted(told, key=lambda pair: _place(pair[0], pair[1].waiting and pair[1].waiting.position)),

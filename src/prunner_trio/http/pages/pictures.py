@@ -30,7 +30,7 @@ def graph_of_pipeline(pipeline: PipelineDef) -> Markup:
 
 def graph_of_job(root: str, job: JobView, now: float) -> Markup:
     """Draw the tasks of a job and where they stand; each leads to its log."""
-    path = critical_path(job.tasks, now)
+    path = _critical(job, now)
     nodes = [
         Node(
             task.name,
@@ -48,7 +48,7 @@ def graph_of_job(root: str, job: JobView, now: float) -> Markup:
 
 def timeline_of(root: str, job: JobView, now: float) -> Markup:
     """Draw the life of a job over time."""
-    path = critical_path(job.tasks, now)
+    path = _critical(job, now)
     waited = Bar("waited for a slot", sign_of_job(job), waits=job.created, ends=job.started or job.ended)
     bars = [waited] if (job.started or job.ended or now) - job.created >= _WORTH_TELLING else []
     for task in job.tasks:
@@ -74,9 +74,13 @@ def _lasted(task: TaskView) -> str:
     return duration_text(task.ended - task.started) if task.ended is not None else "running"
 
 
+def _critical(job: JobView, now: float) -> tuple[str, ...]:
+    return critical_path([task for task in job.tasks if not _is_handler(job, task)], now)
+
+
 def _ready(job: JobView, task: TaskView) -> float | None:
     """Return when a task had all that it needs; None if it never ran."""
-    if task.started is None:
+    if task.started is None or _is_handler(job, task):
         return None
     ends = [need.ended for name in task.depends_on if (need := job.task(name)) is not None]
     return max((end for end in ends if end is not None), default=job.started)

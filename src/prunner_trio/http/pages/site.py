@@ -21,6 +21,7 @@ from prunner_trio.http.pages.overview import Overview
 from prunner_trio.http.pages.pipeline_page import PipelinePage
 from prunner_trio.http.pages.session import Sessions
 from prunner_trio.http.pages.start_form import Asked
+from prunner_trio.http.pages.system_page import SystemPage
 from prunner_trio.http.pages.visit import Refusal, Visit, root_of
 from prunner_trio.http.rights import Role
 from prunner_trio.http.service import Parts
@@ -54,6 +55,9 @@ def add_pages(app: QuartTrio, parts: Parts) -> Refuse:
     site.add_open("/sign-in", site.sign_in, "POST")
     site.add_open("/static/<path:path>", site.static, "GET")
     site.add("/sign-out", site.sign_out, "POST", need=None)
+    system = SystemPage(boards, parts.about)
+    site.add("/system", system.system, need=Role.READ)
+    site.add("/problems", system.problems, need=Role.READ)
     asked = Asked()
     site.add("/", Overview(boards, parts, asked).answer, need=Role.READ)
     site.add("/jobs", AllJobs(boards).answer, need=Role.READ)
@@ -72,7 +76,7 @@ def add_pages(app: QuartTrio, parts: Parts) -> Refuse:
 
 class _Site:
     def __init__(self, app: QuartTrio, parts: Parts) -> None:
-        self.front = Front()
+        self.front = Front(parts.about)
         self._app, self._parts = app, parts
         self._sessions = Sessions(self.front, parts.gate, lambda: parts.v1.links)
         self._files = {asset.path: asset for asset in self.front.assets.values()}

@@ -102,6 +102,8 @@ def lasting(start: float | None, end: float | None) -> Markup:
 def duration_text(seconds: float) -> str:
     """Return a duration in at most two units."""
     seconds = max(0.0, seconds)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
