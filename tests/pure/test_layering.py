@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"daemon", "client"}),
-    frozenset({"http", "embedding", "testing", "metrics", "hooks"}),
+    frozenset({"http", "embedding", "testing", "metrics", "tracing", "hooks"}),
     frozenset({"storage", "launch", "output"}),
     frozenset({"execution"}),
     frozenset({"policy"}),
@@ -50,6 +50,7 @@ HOMES = {
     "hypercorn": frozenset({"http"}),
     "jinja2": frozenset({"http"}),
     "markupsafe": frozenset({"http"}),
+    "opentelemetry": frozenset({"tracing"}),
     "prometheus_client": frozenset({"metrics"}),
     "jwt": frozenset({"http", "daemon"}),
     "quart": frozenset({"http"}),

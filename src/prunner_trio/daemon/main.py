@@ -33,6 +33,7 @@ from prunner_trio.daemon.reload import Reloader
 from prunner_trio.daemon.signals import hear_signals
 from prunner_trio.daemon.status import StatusLine, status_text
 from prunner_trio.daemon.telling import open_notifications, warn_of_secrets
+from prunner_trio.daemon.tracing import Tracing, open_tracing
 from prunner_trio.daemon.verbose import App, LoggedRequests, log_event
 from prunner_trio.daemon.watchdog import feed_watchdog, noticing_dead_threads, watchdog_interval
 from prunner_trio.daemon.web import web_behind
@@ -129,6 +130,7 @@ class _Daemon:
     _reload_later: bool = attrs.field(default=False, init=False)
     _secrets: Mapping[str, str] = attrs.field(factory=dict, init=False, repr=False)
     _hook_secrets: HookSecrets = attrs.field(init=False)
+    _tracing: Tracing = attrs.field(init=False)
     _farewell: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _level_listener: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _notifier: Notifier = attrs.field(factory=Notifier, init=False)
@@ -227,11 +229,14 @@ class _Daemon:
                     )
                     (data / "logs").mkdir(mode=0o700, exist_ok=True)
                     place = place_of(data)
+                self._tracing = await trio.to_thread.run_sync(open_tracing, self.environ, abandon_on_cancel=True)
                 launcher = await self._open_launcher(stack, place, data / "ends")
                 runner = await stack.enter_async_context(
                     run_engine(
                         definitions,
-                        launcher=TimedLauncher(launcher, self._metrics.launched, self._metrics.launch_failed),
+                        launcher=self._tracing.launcher(
+                            TimedLauncher(launcher, self._metrics.launched, self._metrics.launch_failed)
+                        ),
                         journal=journal,
                         output=FileOutputStore(data),
                         env=world.env,
@@ -312,10 +317,12 @@ class _Daemon:
         )
         with contextlib.ExitStack() as watching:
             info = build_info(self._containment)
+            watching.enter_context(self._tracing.watching(runner))
             watching.enter_context(self._metrics.watching(runner, connections=lambda: visitors.count, info=info))
             if settings.verbose:
                 watching.enter_context(runner.observe(log_event))
                 app = LoggedRequests(app)
+            app = self._tracing.app(app)
             if self._notifier.heard:
                 watching.enter_context(runner.observe(self._line.look_again))
             async with trio.open_nursery() as nursery:
@@ -333,7 +340,9 @@ class _Daemon:
                     await self._stopping.wait()
                     await jobs_end(runner, self._tell_level)
                     with self._farewell, trio.move_on_after(GRACE):
-                        await notifications.settled()
+                        async with trio.open_nursery() as last:
+                            last.start_soon(self._tracing.close, name="spans")
+                            await notifications.settled()
                     self._notifier.stopping("no job runs any more, closing")
                     shutdown.set()
                 nursery.cancel_scope.cancel()
