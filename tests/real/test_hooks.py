@@ -16,7 +16,7 @@ from prunner_trio.hooks import HookFailed, run_command
 from prunner_trio.hooks.command import OUTPUT_LIMIT
 from prunner_trio.hooks.webhook import post
 from prunner_trio.launch import PosixLauncher
-from prunner_trio.launch.procfs import look
+from prunner_trio.launch.descriptors import look
 
 pytestmark = pytest.mark.real
 

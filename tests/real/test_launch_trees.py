@@ -1,6 +1,7 @@
 """Ending whole trees of real processes, by each means of containment."""
 
 import contextlib
+import errno
 import gc
 import os
 import resource
@@ -11,15 +12,16 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import attrs
 import pytest
 import trio
 
 from prunner_trio.execution.seams import Command, Stream
-from prunner_trio.launch import Containment, PosixLauncher, PosixProc, open_launcher, tree
+from prunner_trio.launch import Containment, PosixLauncher, PosixProc, crowd, open_launcher, tree
 from prunner_trio.launch.cgroup import Leaves
-from prunner_trio.launch.procfs import stat
+from prunner_trio.launch.procfs import Stat, stat
 from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
@@ -149,6 +151,28 @@ def stopped(pid: int) -> bool:
         return ") T " in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, limits[1]))
+    taken = []
+    signal.alarm(20)  # a loop that does not turn hears of no time-out
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        signal.alarm(0)
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def none_left(process: Stat) -> NoReturn:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 async def stop(proc: PosixProc, *grace: tuple[int, float]) -> list[int]:
@@ -545,22 +569,10 @@ def test_who_has_no_descriptor_left_does_not_take_the_living_for_dead(null: Null
     async def scenario(bed: Bed) -> None:
         proc = await bed.start("trap '' INT TERM\n(sleep TOKEN) &\nsleep TOKEN")
         await bed.until_alive(2)
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, limits[1]))
-        taken = []
-        signal.alarm(20)  # a loop that does not turn hears of no time-out
-        try:
-            with contextlib.suppress(OSError):
-                while True:
-                    taken.append(os.dup(null.fd))
+        with no_descriptors():
             proc.signal_tree(signal.SIGTERM)
             with trio.move_on_after(0.2) as looking:
                 await proc.wait_gone()
-        finally:
-            signal.alarm(0)
-            for fd in taken:
-                os.close(fd)
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert looking.cancelled_caught
         assert len(bed.alive()) >= 2
         await stop(proc, (signal.SIGKILL, 5.0))
@@ -568,6 +580,43 @@ def test_who_has_no_descriptor_left_does_not_take_the_living_for_dead(null: Null
         proc.close()
 
     run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_who_has_no_descriptor_left_can_still_signal(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("(setsid sleep TOKEN &); sleep TOKEN & sleep TOKEN; :")
+        await bed.until_alive(3)
+        with no_descriptors():
+            assert await stop(proc, (signal.SIGTERM, 5.0)) == [signal.SIGTERM]
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_who_could_not_be_held_is_signaled_later(
+    null: Null, containment: Containment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("sleep TOKEN & sleep TOKEN & wait")
+        await bed.until_alive(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(crowd, "open_process", none_left)
+            proc.signal_tree(signal.SIGTERM)
+            assert proc.signaled() == ()
+            with trio.move_on_after(0.1) as waiting:
+                await proc.wait_gone()
+            assert waiting.cancelled_caught
+            assert len(bed.alive()) == 2
+        with trio.fail_after(10):
+            await proc.wait_gone()
+        assert bed.alive() == []
+        proc.close()
+
+    run(null, containment, scenario)
+    assert [record.message for record in caplog.records] == ["a process cannot be signaled yet"]
 
 
 @pytest.mark.parametrize("containment", ALL)
@@ -691,12 +740,13 @@ def test_a_parent_that_ends_while_we_look_does_not_hide_its_child(
         (parent,) = [pid for pid in bed.alive() if pid not in sleeping]
         real = getattr(tree, step)
 
-        def rival(*pids: int) -> object:
+        def rival(looked_at: int | list[Stat]) -> object:
+            pids = [looked_at] if isinstance(looked_at, int) else [process.pid for process in looked_at]
             if parent in pids and is_alive(parent):
                 os.kill(parent, signal.SIGKILL)
                 while is_alive(parent):
                     pass
-            return real(*pids)
+            return real(looked_at)
 
         with monkeypatch.context() as patch:
             patch.setattr(tree, step, rival)

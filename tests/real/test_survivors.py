@@ -1,5 +1,6 @@
 """Finding and ending what an earlier daemon left alive: real processes, launched by a program that is killed."""
 
+import errno
 import os
 import shlex
 import signal
@@ -8,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -17,9 +19,10 @@ import trio.testing
 from prunner_trio.errors import EndLost
 from prunner_trio.execution import Hurry, StopPolicy, stop_tree
 from prunner_trio.execution.seams import Proc
-from prunner_trio.launch import Containment, open_launcher, procfs, remains
+from prunner_trio.launch import Containment, crowd, open_launcher, procfs, remains
 from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.standing import find_parent
+from prunner_trio.launch.tags import tag_of
 
 pytestmark = pytest.mark.real
 
@@ -282,11 +285,63 @@ def test_no_signal_goes_to_a_process_that_got_the_number_of_a_survivor(
                     proc._seen = {pid: attrs.evolve(old, start=old.start - 1)}
                     proc.signal_tree(signal.SIGKILL)
                     await proc.wait_gone()
-                    patch.setattr(remains, "_below", lambda roots: [attrs.evolve(old, start=old.start - 1)])
+                    patch.setattr(
+                        remains, "descendants", lambda *_, **__: {pid: attrs.evolve(old, start=old.start - 1)}
+                    )
                     proc.signal_tree(signal.SIGKILL)
                 assert proc.signaled() == ()
                 assert crash.alive() == [pid]
                 await end(proc)
+
+    trio.run(main)
+
+
+def test_a_process_that_got_the_number_of_a_survivor_while_it_was_looked_at_is_none(
+    crash: Crash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = crash.launch("exec sleep TOKEN", count=1)
+    (pid,) = crash.alive()
+    reused: set[int] = set()
+
+    def stat(number: int) -> procfs.Stat | None:
+        if number == pid:
+            reused.add(pid)
+        return procfs.stat(number)
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with open_launcher(Containment.GROUP) as launcher:
+                with monkeypatch.context() as patch:
+                    patch.setattr(remains, "stat", stat)
+                    patch.setattr(remains, "tag_of", lambda number: None if number in reused else tag_of(number))
+                    patch.setattr(remains, "environment", lambda number, name: "")
+                    assert await launcher.remains([key]) == {}
+                assert reused
+                await end((await launcher.remains([key]))[key])
+
+    trio.run(main)
+
+
+def test_a_survivor_that_could_not_be_held_is_signaled_later(crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(process: procfs.Stat) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    (key,) = crash.launch("sleep TOKEN; :", count=1)
+
+    async def main() -> None:
+        with trio.fail_after(PATIENCE):
+            async with open_launcher(Containment.GROUP) as launcher:
+                proc = (await launcher.remains([key]))[key]
+                with monkeypatch.context() as patch:
+                    patch.setattr(crowd, "open_process", none_left)
+                    proc.signal_tree(signal.SIGTERM)
+                    with trio.move_on_after(0.1) as waiting:
+                        await proc.wait_gone()
+                    assert waiting.cancelled_caught
+                    assert len(crash.alive()) == 1
+                await proc.wait_gone()
+                assert crash.alive() == []
+                proc.close()
 
     trio.run(main)
 

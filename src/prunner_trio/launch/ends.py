@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
+from prunner_trio.launch.descriptors import look
 from prunner_trio.launch.place import place_of
-from prunner_trio.launch.procfs import look
 
 __all__ = ["End", "Ends"]
 

@@ -28,7 +28,7 @@ __all__ = ["open_launcher"]
 log = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
-_FAREWELL = 2.0
+_FAREWELL, _PAUSE = 2.0, 0.01
 _TRIAL = 5.0
 
 
@@ -132,7 +132,12 @@ async def _end_strays(trees: Trees) -> None:
 
 
 async def _end_stray(stray: Stat) -> None:
-    if (pinned := open_process(stray)) is None:
+    try:
+        pinned = open_process(stray)
+    except OSError:  # no descriptors left: it is tried again
+        await trio.sleep(_PAUSE)
+        return
+    if pinned is None:
         await trio.lowlevel.checkpoint()
         return
     try:

@@ -102,7 +102,8 @@ class NamespaceTree(Tree):
         # Before the first process has told of its child there is no command, and when it is reaped there is nobody.
         if self._waiter is None or self.status() is not None:
             return []
-        found = descendants(self.leader)
+        leader = stat(self.leader)
+        found = descendants([leader] if leader is not None else [])
         found.pop(self.leader, None)
         return [process for process in found.values() if (process.pid, process.start) != self._waiter]
 
@@ -111,13 +112,13 @@ class NamespaceTree(Tree):
 
     async def gone(self) -> None:
         """Wait until nobody is left but the first process, and end that."""
-        if not self._last:
+        if not self._crowd.last:
             await self.leader_ended()
         pause = _SHORTEST_PAUSE
         # A list of children that changes while it is read may lack one; two in a row will not.
         while members := self.members() or self.members():
             self._tell_latecomers(members)
-            if not await self._one_round(members):
+            if self._crowd.missing or not await self._crowd.ends(members):
                 await trio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         self._end()
@@ -132,9 +133,9 @@ class NamespaceTree(Tree):
         return super().close()
 
     def _kill(self) -> None:
-        self._last = signal.SIGKILL
-        for process in self.members() if not self._told else ():
-            self._note(process)
+        self._crowd.last = signal.SIGKILL
+        for process in self.members() if not self._crowd.names() else ():
+            self._crowd.note(process)
         self._end()
 
     def _end(self) -> None:

@@ -4,14 +4,14 @@ A pid alone names nobody: it may have been given to another process. `open_proce
 """
 
 import contextlib
-import errno
 import os
 import signal
-from collections.abc import Callable
-from typing import TypeVar
+import time
+from collections.abc import Container, Iterable
 
 import attrs
 
+from prunner_trio.launch.descriptors import close_held, hold, look
 from prunner_trio.launch.tags import tag_of
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "environment",
     "ignores",
     "inner_pid",
-    "look",
     "members_at_large",
     "open_process",
     "read_file",
@@ -31,12 +30,8 @@ __all__ = [
 ]
 
 
-T = TypeVar("T")
-
 _MOST_LOOKS = 10
-_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
-_spare: int | None = None
-"""Held so that it can be given up: who has no descriptor left to look with would see nobody, and take all for dead."""
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @attrs.frozen
@@ -82,17 +77,36 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def descendants(*roots: int) -> dict[int, Stat]:
-    """Return these processes and all below them, parents before children. Zombies are left out, not their children."""
+def descendants(roots: Iterable[Stat], without: Container[int] = ()) -> dict[int, Stat]:
+    """Return those of these processes that are still there, and all below them, parents before children.
+
+    Zombies are left out, not their children. A number that was on a list of children may be another's when it is looked
+    at. It cannot, if its parent is as named and still there afterwards; and who is older than this look was born to
+    somebody who was seen in it.
+
+    Args:
+        without: numbers of processes that are left out with all below them.
+    """
+    began = _ticks_since_boot()
+    queue = [process for root in roots if (process := stat(root.pid)) is not None and process.start == root.start]
+    met = {process.pid for process in queue}
     found: dict[int, Stat] = {}
-    queue, seen = list(roots), set(roots)
-    for pid in queue:
-        if (process := stat(pid)) is not None and process.alive:
-            found[pid] = process
-        fresh = [child for child in children(pid) if child not in seen]
-        seen.update(fresh)
-        queue += fresh
+    for process in queue:
+        if process.alive:
+            found[process.pid] = process
+        fresh = [pid for pid in children(process.pid) if pid not in met and pid not in without]
+        born = [child for pid in fresh if (child := stat(pid)) is not None]
+        if born and (parent := stat(process.pid)) is not None and parent.start == process.start:
+            born = [child for child in born if child.parent == process.pid]
+        else:
+            born = [child for child in born if child.start < began]
+        met.update(child.pid for child in born)
+        queue += born
     return found
+
+
+def _ticks_since_boot() -> int:
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
 
 
 def all_pids() -> list[int]:
@@ -159,7 +173,7 @@ class Pinned:
 
     def close(self) -> None:
         """Let the process go."""
-        os.close(self.fd)
+        close_held(self.fd)
 
 
 def open_process(process: Stat) -> Pinned | None:
@@ -169,39 +183,14 @@ def open_process(process: Stat) -> Pinned | None:
         OSError: no descriptor is to be had.
     """
     try:
-        fd = os.pidfd_open(process.pid)
+        fd = hold(lambda: os.pidfd_open(process.pid))
     except ProcessLookupError:
         return None
     now = stat(process.pid)
     if now is None or now.start != process.start or not now.alive:
-        os.close(fd)
+        close_held(fd)
         return None
     return Pinned(process, fd)
-
-
-def look(once: Callable[[], T]) -> T:
-    """Return what a function returns that needs a descriptor for a moment, also where there is none left."""
-    global _spare
-    if _spare is None:
-        _spare = _new_spare()
-    try:
-        return once()
-    except OSError as exc:
-        if exc.errno not in _NO_DESCRIPTORS or _spare is None:
-            raise
-    spare, _spare = _spare, None
-    os.close(spare)
-    try:
-        return once()
-    finally:
-        _spare = _new_spare()
-
-
-def _new_spare() -> int | None:
-    try:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
 
 
 def read_file(path: str) -> bytes:

@@ -9,7 +9,7 @@ written it down (see `ends`).
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 
 import attrs
 import trio
@@ -17,16 +17,15 @@ import trio
 from prunner_trio.errors import EndLost
 from prunner_trio.execution.seams import Usage
 from prunner_trio.launch.cgroup import Leaf
+from prunner_trio.launch.crowd import Crowd
 from prunner_trio.launch.ends import End, Ends
-from prunner_trio.launch.procfs import Pinned, Stat, all_pids, children, environment, ignores, open_process, stat
+from prunner_trio.launch.procfs import Stat, all_pids, descendants, environment, open_process, stat
 from prunner_trio.launch.tags import tag_for, tag_of
 from prunner_trio.launch.tree import MARK, mark_for
 
 __all__ = ["Remains", "find_remains"]
 
 _PAUSE = 0.01
-_MOST_ROUNDS = 10
-
 
 _NO_LEAVES: Mapping[str, Leaf] = {}
 
@@ -69,8 +68,7 @@ class Remains:
     _keeper: Stat | None = attrs.field(default=None, init=False)
     _end: End | None = attrs.field(default=None, init=False)
     _seen: dict[int, Stat] = attrs.field(factory=dict, init=False)
-    _told: dict[tuple[int, int], str] = attrs.field(factory=dict, init=False)
-    _last: int = attrs.field(default=0, init=False)
+    _crowd: Crowd = attrs.field(factory=Crowd, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._look_for_keeper()
@@ -158,11 +156,11 @@ class Remains:
 
     def signal_tree(self, sig: int) -> None:
         """Send a signal to all; see `Proc.signal_tree`."""
-        self._last = sig
+        self._crowd.last = sig
         if sig == signal.SIGKILL:
             self._kill()
         else:
-            self._tell(self._members())
+            self._crowd.tell(self._members())
 
     async def wait_gone(self) -> None:
         """Return when none is alive. Those who come to light after SIGKILL get it too."""
@@ -171,18 +169,16 @@ class Remains:
             return
         await trio.lowlevel.checkpoint()
         while members := self._members():
-            if self._last == signal.SIGKILL:
+            if self._crowd.last == signal.SIGKILL:
                 self._kill()
-            waited = False
-            for pinned in _pin(members):
-                await trio.lowlevel.wait_readable(pinned.fd)
-                waited = True
-            if not waited:
+            elif self._crowd.last:
+                self._crowd.tell_missed(members)
+            if self._crowd.missing or not await self._crowd.ends(members):
                 await trio.sleep(_PAUSE)
 
     def signaled(self) -> tuple[str, ...]:
         """Return the names and pids of those to whom signals were sent."""
-        return tuple(self._told.values())
+        return self._crowd.names()
 
     def let_go(self) -> None:
         """Leave them alone. They are not our children, so they outlive us anyway, but not in the task's cgroup."""
@@ -217,31 +213,20 @@ class Remains:
         for process, tag, marks in _signs():
             if tag == self.tag or self.mark in marks:
                 self.note(process)
-        for pid in self._leaf.pids() if self._leaf is not None else ():
-            if pid not in self._seen and (member := stat(pid)) is not None:
-                self.note(member)
-        self._seen = {process.pid: process for process in _below(self._seen.values())}
+        if self._leaf is not None:
+            seen = [member for pid in self._leaf.pids() if pid not in self._seen and (member := stat(pid)) is not None]
+            inside = set(self._leaf.pids()) if seen else set()
+            for member in seen:
+                if member.pid in inside:  # else its number may have been another's when it was looked at
+                    self.note(member)
+        roots = sorted(self._seen.values(), key=lambda process: process.start)
+        self._seen = descendants(roots, without={os.getpid()})
         return list(self._seen.values())
 
     def _kill(self) -> None:
         if self._leaf is not None:
             self._leaf.kill()
-        done: set[tuple[int, int]] = set()
-        for _ in range(_MOST_ROUNDS):  # who forks while the list is being worked off leaves a child that is not on it
-            fresh = [process for process in self._members() if (process.pid, process.start) not in done]
-            if not fresh:
-                return
-            self._tell(fresh)
-            done.update((process.pid, process.start) for process in fresh)
-
-    def _tell(self, processes: Iterable[Stat]) -> None:
-        for pinned in _pin(processes):
-            gentle = self._last == signal.SIGINT and ignores(pinned.process.pid, signal.SIGINT)
-            pinned.send(signal.SIGTERM if gentle else self._last)
-            if self._last in (signal.SIGINT, signal.SIGTERM):
-                pinned.send(signal.SIGCONT)
-            process = pinned.process
-            self._told.setdefault((process.pid, process.start), f"{process.name} (pid {process.pid})")
+        self._crowd.kill(self._members)
 
 
 def _signs() -> Iterator[tuple[Stat, int, list[str]]]:
@@ -255,38 +240,14 @@ def _signs() -> Iterator[tuple[Stat, int, list[str]]]:
     for pid in all_pids():
         if pid == own:
             continue
-        tag = tag_of(pid) or 0
-        marks = [mark for mark in environment(pid, MARK).split(":") if mark not in ours]
-        if (tag or marks) and (process := stat(pid)) is not None and process.alive:
-            yield process, tag, marks
-
-
-def _below(roots: Iterable[Stat]) -> list[Stat]:
-    """Return those of `roots` that are alive still, and all that live below them, without this process and its own."""
-    found: list[Stat] = []
-    queue = [(root.pid, root.start) for root in sorted(roots, key=lambda root: root.start)]
-    met = {pid for pid, _ in queue} | {os.getpid()}
-    for pid, start in queue:
-        process = stat(pid)
-        if process is None or start not in (0, process.start):
+        if not _signs_of(pid, ours):
             continue
-        if process.alive:
-            found.append(process)
-        fresh = [child for child in children(pid) if child not in met]
-        met.update(fresh)
-        queue += [(child, 0) for child in fresh]
-    return found
+        # Once more after it was looked at, or its number could have been another's by then.
+        if (process := stat(pid)) is not None and process.alive and (found := _signs_of(pid, ours)) is not None:
+            yield process, *found
 
 
-def _pin(processes: Iterable[Stat]) -> Iterator[Pinned]:
-    """Yield each that lives still, held for as long as the consumer looks at it."""
-    for process in processes:
-        try:
-            pinned = open_process(process)
-        except OSError:  # no descriptors left: the next step of the stop sequence may find some
-            continue
-        if pinned is not None:
-            try:
-                yield pinned
-            finally:
-                pinned.close()
+def _signs_of(pid: int, ours: Container[str]) -> tuple[int, list[str]] | None:
+    tag = tag_of(pid) or 0
+    marks = [mark for mark in environment(pid, MARK).split(":") if mark not in ours]
+    return (tag, marks) if tag or marks else None

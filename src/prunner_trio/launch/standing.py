@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from prunner_trio.launch.procfs import look
+from prunner_trio.launch.descriptors import look
 
 __all__ = ["MAIN", "Visitor", "find_parent", "make_room", "moving", "own_group", "write_file"]
 

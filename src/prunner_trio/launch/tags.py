@@ -10,6 +10,8 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prunner_trio.launch.descriptors import look
+
 __all__ = ["tag_for", "tag_of", "tagged"]
 
 _LOCKS = 10
@@ -62,8 +64,13 @@ def tag_of(pid: int, *, thorough: bool = True) -> int | None:
 
 def _read(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/limits", "rb", buffering=0) as file:
-            value = file.read(8192).partition(_LINE)[2].split()[0]
+        text = look(lambda: _limits(pid))
+        value = text.partition(_LINE)[2].split()[0]
     except (OSError, IndexError):
         return 0
     return int(value) if value.isdigit() else 0
+
+
+def _limits(pid: int) -> bytes:
+    with open(f"/proc/{pid}/limits", "rb", buffering=0) as file:
+        return file.read(8192)

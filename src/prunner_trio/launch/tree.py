@@ -12,7 +12,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from resource import RUSAGE_SELF, getrusage, struct_rusage
 from urllib.parse import quote
 
@@ -20,14 +20,12 @@ import attrs
 import trio
 
 from prunner_trio.launch.cgroup import Leaf
+from prunner_trio.launch.crowd import Crowd
 from prunner_trio.launch.procfs import (
-    Pinned,
     Stat,
     descendants,
     environment,
-    ignores,
     members_at_large,
-    open_process,
     stat,
 )
 from prunner_trio.launch.tags import tag_for, tag_of
@@ -47,7 +45,6 @@ _leaders: set[int] = set()
 """The leaders of all trees of this process, whichever register has them: nobody else may reap or signal them."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
-_MOST_ROUNDS = 10
 
 
 @attrs.define(eq=False)
@@ -191,8 +188,7 @@ class Tree:
     tag: int = attrs.field(init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _empty: bool = attrs.field(default=False, init=False)
-    _last: int = attrs.field(default=0, init=False)
-    _told: dict[tuple[int, int], str] = attrs.field(factory=dict, init=False)
+    _crowd: Crowd = attrs.field(factory=Crowd, init=False)
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
     _cpu: float = attrs.field(default=0.0, init=False)
     _largest: int = attrs.field(default=0, init=False)
@@ -222,7 +218,7 @@ class Tree:
     def members(self) -> list[Stat]:
         """Return all processes of the tree that are alive, parents before children where it is known."""
         while roots := self._roots():
-            if found := descendants(*roots):
+            if found := descendants(roots):
                 self._seen.update((process.pid, process.start) for process in found.values())
                 return list(found.values())
             # All of them have ended since we looked; what they leave behind shows only now.
@@ -233,13 +229,13 @@ class Tree:
         if sig == signal.SIGKILL:
             self._kill()
             return
-        self._last = sig
+        self._crowd.last = sig
         # Parents first: a shell must know of the interrupt before it sees its child end, or it would go on.
-        self._tell(self.members())
+        self._crowd.tell(self.members())
 
     def signaled(self) -> tuple[str, ...]:
         """Return to whom signals were sent, leaders of the tree before others, as `name (pid n)`."""
-        return tuple(self._told.values())
+        return self._crowd.names()
 
     def hand_over(self) -> None:
         """Leave all to the next daemon; only `close` may follow."""
@@ -256,12 +252,12 @@ class Tree:
 
     async def gone(self) -> None:
         """Wait until no process of the tree is alive; see `_tell_latecomers`."""
-        if self.status() is None:
+        if self.status() is None and not self._crowd.missing:
             await self.leader_ended()
         pause = _SHORTEST_PAUSE
         while members := self.members():
             self._tell_latecomers(members)
-            if not await self._one_round(members):
+            if self._crowd.missing or not await self._crowd.ends(members):
                 await trio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         await trio.lowlevel.checkpoint()
@@ -290,94 +286,63 @@ class Tree:
         own = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         return self._cpu if cpu is None else cpu, self._largest if self._largest > own else None
 
-    def _tell(self, processes: Iterable[Stat]) -> None:
-        for pinned in self._pin(processes):
-            gentle = self._last == signal.SIGINT and ignores(pinned.process.pid, signal.SIGINT)
-            pinned.send(signal.SIGTERM if gentle else self._last)
-            if self._last in (signal.SIGINT, signal.SIGTERM):
-                pinned.send(signal.SIGCONT)
-            self._note(pinned.process)
-
-    def _note(self, process: Stat) -> None:
-        name = "".join(letter if letter.isprintable() else "?" for letter in process.name)
-        self._told.setdefault((process.pid, process.start), f"{name} (pid {process.pid})")
-
     def _tell_latecomers(self, members: Sequence[Stat]) -> None:
         """Give those whom the last signal missed, because they had only just been started, their share.
 
         Below SIGKILL that is for orphans only: a program that is cleaning up may start others to do so.
         """
-        if self._last == signal.SIGKILL:
+        if self._crowd.last == signal.SIGKILL:
             self._kill()
-        elif self._last:
+        elif self._crowd.last:
             alive = {process.pid for process in members}
-            self._tell(
-                process
-                for process in members
-                if process.parent not in alive and (process.pid, process.start) not in self._told
-            )
+            orphans = [process for process in members if process.parent not in alive]
+            self._crowd.tell([process for process in orphans if not self._crowd.knows(process)])
+            self._crowd.tell_missed(members)
 
-    def _roots(self) -> list[int]:
+    def _roots(self) -> list[Stat]:
         """Return living processes below which all members are."""
         if self._empty:
             return []
-        roots = [] if self._ended or self.status() is not None else [self.leader]
-        roots += [orphan.pid for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
+        leader = None if self._ended or self.status() is not None else stat(self.leader)
+        roots = [leader] if leader is not None else []
+        roots += [orphan for orphan in self._trees.orphans() if self._trees.owner(orphan) is self]
         if self._leaf is not None:
             # A root's program can leave its cgroup, and is known by the other signs then.
             if self._ended and self._leaf.empty():
                 self._empty = not roots
                 return roots
-            others = self._leaf.pids()
-        elif not self._trees.subreaper:
-            others = members_at_large(self.leader, self.tag)
-        else:
-            return roots
-        return roots + [
-            pid for pid in others if pid not in roots and (process := stat(pid)) is not None and process.alive
-        ]
+            return roots + self._others(roots, self._leaf.pids)
+        if not self._trees.subreaper:
+            return roots + self._others(roots, lambda: members_at_large(self.leader, self.tag))
+        return roots
+
+    def _others(self, known: list[Stat], listed: Callable[[], list[int]]) -> list[Stat]:
+        """Return those on a list that are alive and not known, without those whose numbers were another's meanwhile."""
+        pids = {process.pid for process in known}
+        seen = [process for pid in listed() if pid not in pids and (process := stat(pid)) is not None and process.alive]
+        if not seen:
+            return []
+        still = set(listed())
+        return [process for process in seen if process.pid in still]
 
     def _kill(self) -> None:
-        self._last = signal.SIGKILL
+        self._crowd.last = signal.SIGKILL
         members = self.members()
         if not members and self._ended:
             return
-        if not self._told:  # the dead have no names
+        if not self._crowd.names():  # the dead have no names
             for process in members:
-                self._note(process)
+                self._crowd.note(process)
         if self._leaf is not None:
             self._leaf.kill()
         # At once for the whole group, so that no member can escape by forking. The number is ours until `close`.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.leader, signal.SIGKILL)
-        done: set[tuple[int, int]] = set()
-        for _ in range(_MOST_ROUNDS):
-            members = self.members()
-            if self._leaf is not None and members:  # those in the leaf have got it from the kernel
-                done.update((process.pid, process.start) for process in members if process.pid in self._leaf.pids())
-            fresh = [process for process in members if (process.pid, process.start) not in done]
-            if not fresh:
-                return
-            self._tell(fresh)
-            done.update((process.pid, process.start) for process in fresh)
+        self._crowd.kill(self._beyond_the_leaf)
 
-    def _pin(self, processes: Iterable[Stat]) -> Iterator[Pinned]:
-        """Yield each process that still lives, held for as long as the consumer looks at it."""
-        for process in processes:
-            try:
-                pinned = open_process(process)
-            except OSError:  # no descriptors left: the next signal of the stop sequence may find some
-                continue
-            if pinned is not None:
-                try:
-                    yield pinned
-                finally:
-                    pinned.close()
-
-    async def _one_round(self, members: Iterable[Stat]) -> bool:
-        """Wait for these to end; False if that could not be waited for."""
-        waited = False
-        for pinned in self._pin(members):
-            await trio.lowlevel.wait_readable(pinned.fd)
-            waited = True
-        return waited
+    def _beyond_the_leaf(self) -> list[Stat]:
+        members = self.members()
+        if self._leaf is None or not members:
+            return members
+        inside = set(self._leaf.pids())  # they have got it from the kernel
+        return [process for process in members if process.pid not in inside]
