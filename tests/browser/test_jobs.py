@@ -73,7 +73,8 @@ def test_the_page_of_a_failed_job_shows_why_and_leads_to_the_line(tab, sights) -
     expect(failure).to_contain_text("assertion failed in case 301 <b>not bold</b>")
     failure.get_by_role("link").first.click()
     expect(page.locator(".log .rows .line").last).to_contain_text("assertion failed")
-    tab.open(f"/jobs/{sights.failed}/log/check?at=error")
+    page.go_back()
+    failure.get_by_role("link", name="first line").click()
     expect(page.locator(".log .picked")).to_contain_text("assertion failed in case 301")
 
 

@@ -23,7 +23,8 @@ def test_it_tells_of_each_task_and_of_the_first_failure(play, task):
         assert "canceled" in rows["c"]
         failure = page.html.one(id="part-failures").one("section")
         assert failure.one("pre").text == "no such host"
-        assert failure.one("a").attributes["href"] == f"../jobs/{job.id}/log/b"
+        log = f"../jobs/{job.id}/log/b"
+        assert [link.attributes["href"] for link in failure.all("a")] == [log, f"{log}?at=error"]
         assert page.html.all(id="live") == []
         assert page.html.all("noscript") == []
 

@@ -1,6 +1,7 @@
 """The drawings of pages, from what the runner knows."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from markupsafe import Markup
 
@@ -36,7 +37,7 @@ def graph_of_job(root: str, job: JobView, now: float) -> Markup:
             task.name,
             task.depends_on,
             sign_of_task(task),
-            _lasted(task),
+            _since(task.started) if task.state is State.RUNNING else _lasted(task),
             since=task.started if task.state is State.RUNNING else None,
             href=_log(root, job, task),
             handler=_is_handler(job, task),
@@ -66,6 +67,10 @@ def timeline_of(root: str, job: JobView, now: float) -> Markup:
 
 
 _WORTH_TELLING = 0.5
+
+
+def _since(started: float | None) -> str:
+    return "" if started is None else f"since {datetime.fromtimestamp(started, UTC):%H:%M:%S}"
 
 
 def _lasted(task: TaskView) -> str:

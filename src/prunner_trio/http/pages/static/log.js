@@ -335,7 +335,7 @@ class View {
   constructor(pane, address, name) {
     this.source = new Source(address);
     this.name = name;
-    this.box = span("div", "log");
+    this.box = span("div", "log painted");
     Object.assign(this.box, { tabIndex: 0, role: "region", ariaLabel: `Lines of ${name}` });
     this.above = span("div", "pad");
     this.rows = span("div", "rows");
