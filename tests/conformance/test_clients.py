@@ -141,9 +141,23 @@ def until(page, job_id, fits):
     return d.wait_for(lambda: next((job for job in [page.job(job_id)] if fits(job)), None), what="the job")
 
 
+@pytest.fixture
+def open_page(shared):
+    """Opens pages; their connections are closed after the test."""
+    opened = []
+
+    def open_one(**keys):
+        opened.append(Page(shared, **keys))
+        return opened[-1]
+
+    yield open_one
+    for page in opened:
+        page.connection.close()
+
+
 @pytest.fixture(params=["token", "cookie"])
-def page(request, shared):
-    return Page(shared, cookie=request.param == "cookie")
+def page(request, open_page):
+    return open_page(cookie=request.param == "cookie")
 
 
 def test_page_starts_a_pipeline_and_shows_it_to_its_end(page):
@@ -193,15 +207,15 @@ def test_page_shows_an_error_when_a_log_or_a_job_is_gone(page):
     assert page.cancel("00000000-0000-4000-8000-000000000000").status == 404
 
 
-def test_page_behind_a_web_server_that_has_another_name(shared):
-    page = Page(shared, cookie=True, origin="https://ci.example.org")
+def test_page_behind_a_web_server_that_has_another_name(open_page):
+    page = open_page(cookie=True, origin="https://ci.example.org")
     job_id = page.start("slow").json["jobId"]
     until(page, job_id, lambda job: job["start"])
     assert page.cancel(job_id).status == 200
 
 
-def test_page_without_a_token_shows_an_error(shared):
-    page = Page(shared)
+def test_page_without_a_token_shows_an_error(open_page):
+    page = open_page()
     page.proof = {}
     assert page.fetch("/pipelines/jobs").status == 401
     assert page.start("good").status == 401
