@@ -645,6 +645,10 @@ class PaperRemains(PaperProc):
         ends = self._inner._ends
         return EPOCH + ends - self._world._started if ends <= trio.current_time() else None
 
+    @property
+    def age(self) -> float | None:
+        return None
+
     async def wait_gone(self) -> None:
         if self.closed or not self._inner.alive:
             await trio.lowlevel.cancel_shielded_checkpoint()

@@ -343,6 +343,26 @@ def test_a_clock_that_was_set_back_gives_a_task_its_whole_time_and_not_more(task
     assert transcript.when("p#1/t", "SIGINT") == 10
 
 
+@pytest.mark.parametrize("where", ["task", "job"])
+@pytest.mark.parametrize("at", [-4000, 0, 4000])
+def test_a_time_out_follows_the_age_of_the_process_whatever_was_done_to_the_clock(one, task, where, at):
+    keys = {"on_daemon_crash": OnDaemonCrash.ADOPT}
+    pipeline = one(timeout=10.0, **keys) if where == "job" else PipelineDef("p", (task("t", timeout=10.0),), **keys)
+    left = crash(pipeline, {"t": Act(FOREVER)}, at=at)
+    transcript, _, _ = recover(pipeline, left, remains={"t": Act(FOREVER, age=3.0)})
+    assert transcript.when("p#1/t", "SIGINT") == 7
+
+
+def test_the_time_out_of_a_job_follows_the_clock_as_it_was_when_its_oldest_task_was_started(task):
+    pipeline = PipelineDef(
+        "p", (task("a"), task("b", "a"), task("c", "a")), timeout=100.0, on_daemon_crash=OnDaemonCrash.ADOPT
+    )
+    left = crash(pipeline, {"a": Act(20), "b": Act(FOREVER), "c": Act(FOREVER)}, after=50, at=-4000)
+    remains = {"b": Act(FOREVER, age=40.0), "c": Act(FOREVER, age=35.0)}  # ten seconds later than the start of b
+    transcript, _, _ = recover(pipeline, left, remains=remains)
+    assert transcript.when("p#1/b", "SIGINT") == transcript.when("p#1/c", "SIGINT") == 40
+
+
 # -------------------------------------------------------------------------------------------------------------- stops
 
 

@@ -30,6 +30,12 @@ SLEEP = "trap '' INT TERM; echo begun; while :; do sleep 0.05; done"
 DEFINITIONS = {
     "times out": {"timeout": "1s", "kill_timeout": "500ms", "tasks": {"t": {"script": [SLEEP]}}},
     "deaf": {"kill_timeout": "1s", "tasks": {"t": {"script": [SLEEP]}}},
+    "adopted": {
+        "on_daemon_crash": "adopt",
+        "timeout": "5s",
+        "kill_timeout": "500ms",
+        "tasks": {"t": {"script": [SLEEP]}},
+    },
     "later": {"start_delay": "1500ms", "tasks": {"t": {"script": ["read -r up rest </proc/uptime; echo $up"]}}},
 }
 HOUR = 3600.0
@@ -79,3 +85,16 @@ def test_a_delay_across_a_restart_follows_the_wall_clock_but_is_never_longer_tha
     assert boot_time() - down < HOUR / 2
     if hours < 0:
         assert float(daemon.output(later)) >= down + 1.5 - 0.011
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_time_out_across_a_restart_does_not_follow_the_wall_clock(daemon: Daemon, hours: int) -> None:
+    began = boot_time()
+    job = daemon.schedule("adopted")
+    wait_for(lambda: daemon.output(job) == "begun\n", "the task to begin")
+    daemon.kill()
+    shift(daemon.folder, hours * HOUR)
+    daemon.start()
+    assert daemon.end(job)["lastError"] == "timed out after 5s"
+    assert boot_time() - began >= 5
+    assert boot_time() - began < HOUR / 2

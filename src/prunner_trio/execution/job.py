@@ -179,6 +179,7 @@ class JobRun:
         self._decided = False
         self._abandoned = False
         self._continued = False
+        self._ahead = 0.0  # seconds by which the wall clock was set since
         self._to_be_cleared = to_be_cleared
         self._first_failure: TaskRun | None = None
 
@@ -308,6 +309,7 @@ class JobRun:
             self._set_head(error=self._head.error or failure.reason)
             if not self.definition.continue_running_tasks_after_failure:
                 self._note_stop(StopReason.FAIL_FAST, failure.name, failure.ended)
+        self._ahead = self._clock_is_ahead()
         for task in self._tasks:
             if task.remains is not None:
                 occupy(self._services.room, task)
@@ -518,7 +520,18 @@ class JobRun:
 
     def _so_far(self, started: float | None) -> float:
         """Return for how long something runs that an earlier daemon has started; 0 for what this one starts."""
-        return max(0.0, self._services.now() - started) if self._continued and started is not None else 0.0
+        if not self._continued or started is None:
+            return 0.0
+        return max(0.0, self._services.now() - started - self._ahead)
+
+    def _clock_is_ahead(self) -> float:
+        """Return by how many seconds the wall clock was set forward since the oldest task that is left was started."""
+        now, oldest, ahead = self._services.now(), 0.0, 0.0
+        for task in self._tasks:
+            age = task.remains.age if task.remains is not None else None
+            if age is not None and task.view.started is not None and age > oldest:
+                oldest, ahead = age, now - task.view.started - age
+        return ahead
 
     async def _time_out(self, seconds: float, late: float) -> None:
         await trio.sleep_until(late)
@@ -585,7 +598,8 @@ class JobRun:
             await self._go(task, self._head.variables)
 
     async def _go(self, task: TaskRun, variables: Mapping[str, object]) -> None:
-        so_far = self._so_far(task.view.started)
+        age = task.remains.age if self._continued and task.remains is not None else None
+        so_far = self._so_far(task.view.started) if age is None else age
         if task.view.state is State.WAITING:
             self._move_task(task, Move.START)
         if task.spec.timeout is not None:

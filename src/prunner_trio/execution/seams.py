@@ -153,6 +153,11 @@ class Remaining(Proc, Protocol):
         """When its leader ended, in wall time, if its status is known; else None."""
         ...
 
+    @property
+    def age(self) -> float | None:
+        """For how many seconds its leader has been alive, by a clock that nobody can set; None if that is unknown."""
+        ...
+
 
 class Launcher(Protocol):
     """Starts processes."""

@@ -17,6 +17,7 @@ from prunner_trio.launch.tags import tag_of
 __all__ = [
     "Pinned",
     "Stat",
+    "age",
     "all_pids",
     "children",
     "descendants",
@@ -63,6 +64,11 @@ def stat(pid: int) -> Stat | None:
     alive = fields[0] not in (b"Z", b"X", b"x") or int(fields[17]) > 1
     name = text[text.index(b"(") + 1 : end].decode(errors="replace")
     return Stat(pid, int(fields[19]), int(fields[1]), int(fields[2]), alive, name)
+
+
+def age(process: Stat) -> float:
+    """Return for how many seconds a process has been there, those included for which the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - process.start / _TICKS
 
 
 def children(pid: int) -> list[int]:

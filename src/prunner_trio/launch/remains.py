@@ -19,7 +19,7 @@ from prunner_trio.execution.seams import Usage
 from prunner_trio.launch.cgroup import Leaf
 from prunner_trio.launch.crowd import Crowd
 from prunner_trio.launch.ends import End, Ends
-from prunner_trio.launch.procfs import Stat, all_pids, descendants, environment, open_process, stat
+from prunner_trio.launch.procfs import Stat, age, all_pids, descendants, environment, open_process, stat
 from prunner_trio.launch.tags import tag_for, tag_of
 from prunner_trio.launch.tree import MARK, mark_for
 
@@ -111,6 +111,11 @@ class Remains:
         """When it ended, in wall time, if its status is known; else None."""
         end = self._read()
         return end.at if end is not None and end.status is not None else None
+
+    @property
+    def age(self) -> float | None:
+        """See `Remaining.age`; known as long as the keeper is alive."""
+        return age(self._keeper) if self._keeper is not None and self.ended is None else None
 
     @property
     def pid(self) -> int:

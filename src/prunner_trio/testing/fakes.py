@@ -33,6 +33,7 @@ class Act:
         launch_seconds: how long it takes to start it.
         launch_error: if not empty, it cannot be started, and this is why.
         end_lost: of something that an earlier daemon has left: nobody knows how it ends.
+        age: likewise: for how long it has been there; None: only the wall clock tells.
     """
 
     seconds: float = 0.0
@@ -47,6 +48,7 @@ class Act:
     launch_seconds: float = 0.0
     launch_error: str = ""
     end_lost: bool = False
+    age: float | None = None
 
 
 @attrs.frozen
@@ -202,6 +204,11 @@ class FakeRemains(FakeProc):
     def ended(self) -> float | None:
         """See `Remaining.ended`."""
         return None if self._act.end_lost else self._ended
+
+    @property
+    def age(self) -> float | None:
+        """See `Remaining.age`."""
+        return self._act.age
 
     async def wait(self) -> int:
         """See `Remaining`."""
