@@ -1,13 +1,15 @@
 """Takes the pictures of the web page in docs/images: a daemon with jobs in all states, and Debian's chromium."""
 
 import argparse
+import platform
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
-from showroom import ROOT, Daemon, open_daemon
+from showroom import PIPELINES, ROOT, Daemon, open_daemon
 
 from browser import find
 
@@ -15,6 +17,14 @@ IMAGES = ROOT / "docs" / "images"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 DESKTOP, PHONE = (1180, 760), (390, 780)
 MOST_BYTES = 150_000
+
+
+REPLACE = """
+([from, to]) => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replaceAll(from, to);
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,17 @@ def prepare(daemon: Daemon) -> list[View]:
         View("job", f"/jobs/{done}", "svg.timeline"),
         View("job-timeline", f"/jobs/{done}", "svg.timeline", top="#h-tasks"),
         View("job-failed", f"/jobs/{failed}", ".failure"),
+        View("system", "/system"),
         View("log", f"/jobs/{failed}/log/check?stream=stdout#L301", ".log .picked"),
         View("log-follow", f"/jobs/{talking}/log/talk", ".log .rows .line"),
     ]
+
+
+def take_all(browser: Browser, daemon: Daemon, views: list[View]) -> None:
+    """Take all pictures of each view."""
+    for theme in ("light", "dark"):
+        for phone in (False, True):
+            take(browser, daemon, views, theme, phone=phone)
 
 
 def take(browser: Browser, daemon: Daemon, views: list[View], theme: str, *, phone: bool) -> None:
@@ -73,7 +91,8 @@ def take(browser: Browser, daemon: Daemon, views: list[View], theme: str, *, pho
     kind = f"phone-{theme}" if phone else theme
     page.goto(daemon.address)
     page.wait_for_selector("#token")
-    save(page, f"sign-in-{kind}")
+    if views[0].name == "overview":
+        save(page, f"sign-in-{kind}", str(daemon.directory))
     page.fill("#token", daemon.token)
     page.click("main button")
     page.wait_for_selector("text=Sign out")
@@ -82,14 +101,16 @@ def take(browser: Browser, daemon: Daemon, views: list[View], theme: str, *, pho
         page.wait_for_selector(view.ready)
         if view.top:
             page.locator(view.top).evaluate("element => element.closest('section').scrollIntoView()")
-        save(page, f"{view.name}-{kind}")
+        save(page, f"{view.name}-{kind}", str(daemon.directory))
     context.close()
 
 
-def save(page: Page, name: str) -> None:
-    """Write what is seen of a page."""
+def save(page: Page, name: str, folder: str) -> None:
+    """Write what is seen of a page of the daemon that keeps everything in `folder`."""
     page.wait_for_load_state("load")
     page.evaluate("document.activeElement && document.activeElement.blur()")
+    page.evaluate(REPLACE, [platform.release(), "6.12"])  # what is true of one machine only
+    page.evaluate(REPLACE, [folder, "/var/lib/prunner-trio"])
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path)
     size = path.stat().st_size
@@ -109,13 +130,17 @@ def main() -> int:
         print("there is no chromium: apt-get install chromium, or name one in CHROMIUM", file=sys.stderr)
         return 1
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, open_daemon(Path(folder)) as daemon, sync_playwright() as playwright:
-        views = prepare(daemon)
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        for theme in ("light", "dark"):
-            for phone in (False, True):
-                take(browser, daemon, views, theme, phone=phone)
-        browser.close()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        definitions = Path(folder) / "pipelines.yml"
+        shutil.copy(PIPELINES / "pipelines.yml", definitions)
+        with open_daemon(Path(folder), Path(folder)) as daemon:
+            browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+            take_all(browser, daemon, prepare(daemon))
+            definitions.write_text(definitions.read_text(encoding="utf-8").replace("script:", "scritp:", 2))
+            daemon.reload()
+            daemon.wait_for(lambda: "scritp" in daemon.log.read_text(encoding="utf-8"), "the problems")
+            take_all(browser, daemon, [View("problems", "/problems", "#main table")])
+            browser.close()
     return 0
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Daemon", "open_daemon"]
+__all__ = ["PIPELINES", "ROOT", "Daemon", "open_daemon"]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("prunner-trio")
@@ -70,6 +70,10 @@ class Daemon:
         except OSError:
             return False
         return True
+
+    def reload(self) -> None:
+        """Let it look at the definition files again."""
+        self._process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """Let it cancel what runs and end."""

@@ -107,14 +107,14 @@ OpenTab = Callable[..., Tab]
 
 @pytest.fixture
 def open_tab(chromium: Browser, daemon: Daemon) -> Iterator[OpenTab]:
-    """Open a tab in a fresh profile; what is given are the options of the profile."""
+    """Open a tab in a fresh profile; `at` is another daemon than that of all tests, the rest options of the profile."""
     contexts: list[BrowserContext] = []
     tabs: list[Tab] = []
 
-    def open_tab(*, signed_in: bool = True, **options: object) -> Tab:
+    def open_tab(*, signed_in: bool = True, at: Daemon = daemon, **options: object) -> Tab:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
         contexts.append(context)
-        tab = Tab(context.new_page(), daemon)
+        tab = Tab(context.new_page(), at)
         tabs.append(tab)
         if signed_in:
             sign_in(tab)
