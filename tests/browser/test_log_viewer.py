@@ -79,6 +79,35 @@ def test_colors_are_shown_and_content_stays_text(tab, sights) -> None:
     expect(page.locator(".rows b")).to_have_count(0)
 
 
+def test_the_script_paints_like_the_server(open_tab, tmp_path) -> None:
+    lines = [
+        "plain <b> & \"quoted\" 'text' äöü 字 \U0001f600",
+        *(f"\x1b[{code}m{code}\x1b[0m" for code in (1, 2, 3, 4, 7, 9, 21, 31, 42, 95, 103, 999)),
+        "\x1b[1;3;4;9;38;5;208;48;5;17mall of it",
+        "goes on\x1b[22mless\x1b[39;49mmore\x1b[4:0mplain\x1b[m",
+        "\x1b[38;2;10;200;30mtrue\x1b[48:2::100:100:101mground\x1b[38:5:9mcolons\x1b[0m",
+        "\x1b[38;5mcut\x1b[38;5;300mtoo much\x1b[58;5;1;31mred\x1b[?25l\x1b[2K\x1b[0m",
+        "\x1b]0;title\x07after \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x1b]unended",
+        "10%\r20%\x1b[32m\r30%\r",
+        "done\x1b[0m\r\x1b[K",
+        "\0 \x08 \x7f \x9b \u202eback \u2066 \ttab",
+        "",
+        "end",
+    ]
+    file = tmp_path / "lines"
+    file.write_bytes("\n".join(lines).encode() + b"\n\xff\xfe\xc3(\n")
+    tab, plain = open_tab(), open_tab(java_script_enabled=False)
+    job = tab.daemon.schedule("colors", file=str(file))
+    tab.daemon.ended(job)
+    path = f"/jobs/{job}/log/paint"
+    page = tab.open(path)
+    sees(page, len(lines) + 1)
+    painted = page.eval_on_selector_all(".rows code", "all => all.map((each) => each.innerHTML)")
+    server = plain.open(path).eval_on_selector_all(".line code", "all => all.map((each) => each.innerHTML)")
+    assert len(painted) == len(lines) + 1
+    assert painted == server
+
+
 def test_a_search_counts_and_goes_forth_and_back(check_log) -> None:
     check_log.keyboard.press("/")
     check_log.keyboard.type("CASE 30")

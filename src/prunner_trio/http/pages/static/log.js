@@ -177,6 +177,7 @@ const ESCAPE =
   /\x1b(?:\[([0-?]*)[ -/]*([@-~]?)|\](?:[^\x07\x1b]*(?:\x07|\x1b\\))?|[PX^_](?:[^\x1b]*\x1b\\)?|[ -/]*[0-~])?/g;
 const UNPRINTED = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
 const LEVELS = [0, 95, 135, 175, 215, 255];
+const STYLES = ["bold", "dim", "italic", "underline", "strike", "inverse"];
 const ON = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "strike", 21: "underline" };
 const OFF = { 22: ["bold", "dim"], 23: ["italic"], 24: ["underline"], 27: ["inverse"], 29: ["strike"] };
 
@@ -239,7 +240,7 @@ function changed(pen, numbers) {
 }
 
 function classesOf(pen) {
-  const words = Object.values(ON).filter((name, index, all) => pen[name] && all.indexOf(name) === index);
+  const words = STYLES.filter((name) => pen[name]);
   if (pen.ink !== undefined) words.push(`f${pen.ink}`);
   if (pen.ground !== undefined) words.push("on", `b${pen.ground}`);
   return words.join(" ");
