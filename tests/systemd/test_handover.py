@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.waiting import wait_for
 
 APP = Path("/srv/app")
@@ -78,6 +79,30 @@ def test_a_daemon_that_dies_loses_no_job_that_is_to_be_adopted(service: Service)
     (APP / "go").touch()
     service.ended(adopted)
     assert (tasks(service, adopted), log(service, adopted, "a")) == ({"a": ("error", 7)}, "begun\nended\n")
+
+
+@pytest.mark.parametrize(
+    ("mode", "how", "end"),
+    [
+        ("mixed", "death", ("canceled", -1)),
+        ("mixed", "restart", ("canceled", -1)),
+        ("control-group", "death", ("error", 143)),
+        ("control-group", "restart", ("canceled", -1)),
+    ],
+)
+def test_under_other_kill_modes_systemd_ends_what_was_to_go_on(
+    service: Service, mode: str, how: str, end: tuple[str, int]
+) -> None:
+    (APP / "pipelines.yml").write_text(DEFINITIONS)
+    service.start("--handover", KillMode=mode)
+    job = begun(service, "adopted", "a")
+    if how == "death":
+        service.ctl("kill", "--kill-whom=main", "-s", "KILL", service.name)
+        service.restarted(1)
+    else:
+        service.ctl("restart", service.name)
+    service.ended(job)
+    assert tasks(service, job) == {"a": end}
 
 
 def test_a_stop_still_cancels(service: Service) -> None:
