@@ -6,7 +6,17 @@ from typing import Protocol
 
 from prunner_trio.definition.pipeline import Definitions
 from prunner_trio.execution.seams import OutputStore
-from prunner_trio.model import Event, JobId, JobQuery, JobView, PipelineView, WaitPlace
+from prunner_trio.model import (
+    AuditEntry,
+    Event,
+    JobId,
+    JobQuery,
+    JobView,
+    Pause,
+    PipelineView,
+    Queued,
+    WaitPlace,
+)
 
 __all__ = ["JobPort", "RunnerPort", "Scrape"]
 
@@ -81,6 +91,63 @@ class RunnerPort(Protocol):
         Raises:
             PipelineNotFound, QueueFull, QueueDisabled, InvalidVariable, ShuttingDown, StoreError: it was not accepted.
         """
+        ...
+
+    def submit_retry(
+        self,
+        original: JobView,
+        *,
+        only_failed: bool = False,
+        variables: Mapping[str, object] | None = None,
+        by: str = "",
+        job_id: JobId | None = None,
+    ) -> JobPort:
+        """Accept a job that does again what another one did, in one synchronous step.
+
+        Raises:
+            JobNotFinished, TasksChanged, NothingToRetry: that cannot be done again, or not like this.
+            PipelineNotFound, QueueFull, QueueDisabled, InvalidVariable, ShuttingDown: it was not accepted.
+        """
+        ...
+
+    def cancel_task(self, job_id: JobId, task: str, *, by: str = "") -> None:
+        """Ask one task to stop. Raises `JobNotFound`, `JobNotStarted`, `TaskNotFound` or `TaskAlreadyFinished`."""
+        ...
+
+    def move(
+        self,
+        job_id: JobId,
+        *,
+        before: JobId | None = None,
+        after: JobId | None = None,
+        to: int | None = None,
+        by: str = "",
+    ) -> None:
+        """Give a job another place in its wait list. Raises `JobNotFound` or `JobNotWaiting`."""
+        ...
+
+    def queue(self) -> Sequence[Queued]:
+        """Return all jobs that wait, by pipeline and in the order of the lists."""
+        ...
+
+    def pause(self, pipeline: str, *, by: str = "") -> None:
+        """Let a pipeline start no jobs. Raises `PipelineNotFound`."""
+        ...
+
+    def resume(self, pipeline: str, *, by: str = "") -> None:
+        """Let a paused pipeline start jobs again. Raises `PipelineNotFound`."""
+        ...
+
+    def pause_of(self, pipeline: str) -> Pause | None:
+        """Return since when a pipeline is paused, and by whom; None if it is not."""
+        ...
+
+    async def job_audit(self, job_id: JobId) -> Sequence[AuditEntry]:
+        """Return who did what to a job, the oldest first. Raises `JobNotFound` or `StoreError`."""
+        ...
+
+    def pipeline_audit(self, pipeline: str) -> Sequence[AuditEntry]:
+        """Return who paused and resumed a pipeline, the oldest first. Raises `PipelineNotFound`."""
         ...
 
     def cancel(self, job_id: JobId, *, by: str = "") -> None:

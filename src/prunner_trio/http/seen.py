@@ -10,7 +10,17 @@ from prunner_trio.errors import JobNotFound, PipelineNotFound
 from prunner_trio.execution.seams import OutputStore
 from prunner_trio.http.port import JobPort, RunnerPort
 from prunner_trio.http.rights import Rights
-from prunner_trio.model import Event, JobId, JobQuery, JobView, PipelineView, WaitPlace
+from prunner_trio.model import (
+    AuditEntry,
+    Event,
+    JobId,
+    JobQuery,
+    JobView,
+    Pause,
+    PipelineView,
+    Queued,
+    WaitPlace,
+)
 
 __all__ = ["SeenRunner", "seen_by"]
 
@@ -80,10 +90,68 @@ class SeenRunner:
         self._check_defined(pipeline)
         return await self.runner.schedule(pipeline, variables=variables or {}, user=user, partition=partition)
 
+    def submit_retry(
+        self,
+        original: JobView,
+        *,
+        only_failed: bool = False,
+        variables: Mapping[str, object] | None = None,
+        by: str = "",
+        job_id: JobId | None = None,
+    ) -> JobPort:
+        """Accept a job that does again what another one did. Raises as the runner does."""
+        self._check_defined(original.pipeline)
+        return self.runner.submit_retry(original, only_failed=only_failed, variables=variables, by=by, job_id=job_id)
+
+    def cancel_task(self, job_id: JobId, task: str, *, by: str = "") -> None:
+        """Ask one task to stop. Raises as the runner does, and `JobNotFound` if the job is hidden."""
+        self._check_live(job_id)
+        self.runner.cancel_task(job_id, task, by=by)
+
+    def move(
+        self,
+        job_id: JobId,
+        *,
+        before: JobId | None = None,
+        after: JobId | None = None,
+        to: int | None = None,
+        by: str = "",
+    ) -> None:
+        """Give a job another place in its wait list. Raises as the runner does, and `JobNotFound` if it is hidden."""
+        self._check_live(job_id)
+        self.runner.move(job_id, before=before, after=after, to=to, by=by)
+
+    def queue(self) -> Sequence[Queued]:
+        """Return all jobs that wait and are seen."""
+        return [queued for queued in self.runner.queue() if self.rights.sees(queued.job.pipeline)]
+
+    def pause(self, pipeline: str, *, by: str = "") -> None:
+        """Let a pipeline start no jobs. Raises `PipelineNotFound`, also if it is hidden."""
+        self._check_seen(pipeline)
+        self.runner.pause(pipeline, by=by)
+
+    def resume(self, pipeline: str, *, by: str = "") -> None:
+        """Let a paused pipeline start jobs again. Raises `PipelineNotFound`, also if it is hidden."""
+        self._check_seen(pipeline)
+        self.runner.resume(pipeline, by=by)
+
+    def pause_of(self, pipeline: str) -> Pause | None:
+        """Return since when a pipeline is paused, and by whom; None if it is not, or hidden."""
+        return self.runner.pause_of(pipeline) if self.rights.sees(pipeline) else None
+
+    async def job_audit(self, job_id: JobId) -> Sequence[AuditEntry]:
+        """Return who did what to a job, the oldest first. Raises `JobNotFound` or `StoreError`."""
+        await self.find(job_id)
+        return await self.runner.job_audit(job_id)
+
+    def pipeline_audit(self, pipeline: str) -> Sequence[AuditEntry]:
+        """Return who paused and resumed a pipeline. Raises `PipelineNotFound`, also if it is hidden."""
+        self._check_seen(pipeline)
+        return self.runner.pipeline_audit(pipeline)
+
     def cancel(self, job_id: JobId, *, by: str = "") -> None:
         """Ask a job to stop. Raises `JobNotFound` if it is not waiting or running, or hidden."""
-        if self.job(job_id) is None:
-            raise JobNotFound(job_id)
+        self._check_live(job_id)
         self.runner.cancel(job_id, by=by)
 
     async def flush(self) -> None:
@@ -137,6 +205,14 @@ class SeenRunner:
                 listener(event)
 
         return self.runner.observe(hear)
+
+    def _check_live(self, job_id: JobId) -> None:
+        if self.job(job_id) is None:
+            raise JobNotFound(job_id)
+
+    def _check_seen(self, pipeline: str) -> None:
+        if not self.rights.sees(pipeline):
+            raise PipelineNotFound(pipeline)
 
     def _check_defined(self, pipeline: str) -> None:
         # Of all others alike, and before anything else is looked at: what a runner that is about to end says of a

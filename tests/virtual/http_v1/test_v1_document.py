@@ -43,7 +43,7 @@ def test_the_document_is_valid_and_describes_everything(play):
         validate(document.content)
         assert document.content["openapi"].startswith("3.1")
         names = [o["operationId"] for methods in document.content["paths"].values() for o in methods.values()]
-        assert len(names) == len(set(names)) == 20
+        assert len(names) == len(set(names)) == 28
         for name, schema in document.content["components"]["schemas"].items():
             assert schema["description"], name
             for member, held in schema["properties"].items():
@@ -81,6 +81,9 @@ def test_every_route_answers_what_the_document_says(play):
             ],
             "/v1/job/logs": [f"?id={failed}&task=a", f"?id={running}&task=a", "?id=x"],
             "/v1/jobs/{id}/events": [f"/v1/jobs/{failed}/events", "/v1/jobs/nope/events"],
+            "/v1/queue": [""],
+            "/v1/jobs/{id}/audit": [f"/v1/jobs/{each}/audit" for each in (failed, "nope")],
+            "/v1/pipelines/{name}/audit": ["/v1/pipelines/build/audit", "/v1/pipelines/nope/audit"],
             "/healthz": [""],
             "/readyz": [""],
             "/v1/openapi.json": [""],
@@ -109,6 +112,24 @@ def test_every_route_answers_what_the_document_says(play):
             got = await api("POST", "/v1/hooks/h", body, x_github_event=event, x_hub_signature_256=proof, **signed)
             document.check("POST", "/v1/hooks/{hook}", got)
         document.check("POST", "/v1/hooks/{hook}", await api("POST", "/v1/hooks/h", b"{}"))
+        steered = [
+            ("/v1/jobs/{id}/retry", failed, b""),
+            ("/v1/jobs/{id}/retry", failed, {"only_failed": True, "variables": {"x": 3}}),
+            ("/v1/jobs/{id}/retry", failed, {"nope": 1}),
+            ("/v1/jobs/{id}/retry", waiting, {}),
+            ("/v1/jobs/{id}/move", waiting, {"to": 1}),
+            ("/v1/jobs/{id}/move", failed, {"to": 1}),
+            ("/v1/jobs/{id}/move", waiting, {"to": 0}),
+            ("/v1/jobs/{id}/tasks/a/cancel", failed, b""),
+            ("/v1/jobs/{id}/tasks/a/cancel", running, b""),
+            ("/v1/jobs/{id}/tasks/nope/cancel", running, b""),
+            *((f"/v1/pipelines/{name}/{verb}", "", b"") for name in ("wait", "no") for verb in ("pause", "resume")),
+        ]
+        for path, job_id, body in steered:
+            got = await api("POST", path.replace("{id}", job_id), body, content_type="application/json")
+            path = re.sub("/tasks/.*/", "/tasks/{task}/", re.sub("pipelines/.*/", "pipelines/{name}/", path))
+            document.check("POST", path, got)
+            seen.add(("POST", path))
         for job_id, query in ((running, ""), (running, "?wait=60"), (failed, ""), ("nope", ""), (waiting, "?w=1")):
             got = await api("POST", f"/v1/jobs/{job_id}/cancel{query}")
             document.check("POST", "/v1/jobs/{id}/cancel", got)

@@ -17,6 +17,7 @@ from tests.openapi import Document
 
 from prunner_trio.definition import HookKind, IncomingHook, PipelineDef, TaskDef
 from prunner_trio.http.v1 import openapi
+from prunner_trio.http.v1.steering_table import steering_routes
 from prunner_trio.http.v1.table import own_routes, routes
 from prunner_trio.testing import Act
 
@@ -43,7 +44,8 @@ class _NoHandlers:
 
 def described() -> Document:
     handlers: Any = _NoHandlers()
-    return Document(openapi.document([*routes(handlers), *own_routes(handlers.document, handlers.page)]))
+    own = own_routes(handlers.document, handlers.page)
+    return Document(openapi.document([*routes(handlers), *steering_routes(handlers), *own]))
 
 
 DOCUMENT = described()

@@ -36,6 +36,8 @@ def test_a_job_shows_all_of_its_life(play):
             "exit_code": 0,
             "cpu_seconds": 0.25,
             "peak_memory": 4096,
+            "stop": None,
+            "from_job": None,
         }
         second = job["tasks"][1]
         assert (second["state"], second["needs"], second["exit_code"]) == ("running", ["a"], None)
@@ -53,6 +55,7 @@ def test_a_job_shows_all_of_its_life(play):
             "user": "jane",
             "partition": "x",
             "variables": {"n": 1},
+            "retry_of": None,
             "attempt": 1,
             "created": "2027-01-15T08:00:00.000Z",
             "not_before": None,
@@ -132,6 +135,8 @@ def test_a_waiting_job_says_why_and_where_it_waits(play):
             "length": 2,
             "slots_taken": 1,
             "slots": 1,
+            "holders": [running],
+            "paused": None,
             "until": None,
             "text": "position 2 of 2: 1 of 1 slots are taken",
         }

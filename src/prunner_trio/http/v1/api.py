@@ -21,7 +21,7 @@ from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.rights import EVERYTHING, Rights, Visitor, challenge
 from prunner_trio.http.seen import seen_by
 from prunner_trio.http.sign_in_links import SignInLinks
-from prunner_trio.http.v1.handlers import Call, Handlers
+from prunner_trio.http.v1.handlers import Call
 from prunner_trio.http.v1.history import History
 from prunner_trio.http.v1.incoming import Incoming, SecretOf
 from prunner_trio.http.v1.keys import Keys
@@ -31,6 +31,8 @@ from prunner_trio.http.v1.page import CONTENT_SECURITY_POLICY, render_page
 from prunner_trio.http.v1.problems import Refused, problem_answer
 from prunner_trio.http.v1.questions import parse_query
 from prunner_trio.http.v1.ring import Ring
+from prunner_trio.http.v1.steering import Steering
+from prunner_trio.http.v1.steering_table import steering_routes
 from prunner_trio.http.v1.table import Handler, Route, own_routes, routes
 from prunner_trio.model import Event
 
@@ -91,7 +93,7 @@ class ApiV1:
         self.links = SignInLinks(now)
         incoming = Incoming(lambda: runner.definitions, hook_secrets, now)
         keys = Keys(runner, now)
-        self._handlers = Handlers(runner, self.ring, self.history, keys, incoming, self.counts, self.links, gate)
+        self._handlers = Steering(runner, self.ring, self.history, keys, incoming, self.counts, self.links, gate)
         self._routes: tuple[Route, ...] = self._routes_for(EVERYTHING)
 
     def start(self) -> None:
@@ -205,7 +207,7 @@ class ApiV1:
 
     def _routes_for(self, rights: Rights) -> tuple[Route, ...]:
         handlers = attrs.evolve(self._handlers, runner=seen_by(self._runner, rights))
-        return (*routes(handlers), *own_routes(self._document, self._page))
+        return (*routes(handlers), *steering_routes(handlers), *own_routes(self._document, self._page))
 
     def _visitor(self, request: Request) -> Visitor:
         try:

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -61,7 +62,7 @@ from prunner_trio.http.v1.views import job_of, pipeline_detail, pipeline_of, tas
 from prunner_trio.http.wire import parse_job_id
 from prunner_trio.model import JobId, JobQuery, JobView, State, TaskView
 
-__all__ = ["Call", "Handlers"]
+__all__ = ["Call", "Handlers", "body_of", "expect_json", "idempotency_key", "job_id_of", "json_answer"]
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Handlers:
             definition = self.runner.definitions.get(view.name)
             if definition is not None:
                 found.append(pipeline_of(view, definition, ends.get(view.name, ())))
-        return _json(PipelineList(tuple(found)))
+        return json_answer(PipelineList(tuple(found)))
 
     async def pipeline(self, call: Call) -> Answer:
         """Answer with one pipeline and its definition."""
@@ -135,7 +136,7 @@ class Handlers:
         view = next((view for view in self.runner.pipelines() if view.name == name), None)
         if definition is None or view is None:
             raise Refused("pipeline-not-found", f"pipeline {name!r} is not defined")
-        return _json(pipeline_detail(view, definition, ends))
+        return json_answer(pipeline_detail(view, definition, ends))
 
     # -------------------------------------------------------------------------------------------------------- jobs
 
@@ -147,6 +148,7 @@ class Handlers:
             pipeline=asked.pipeline,
             states=asked.state,
             user=asked.user,
+            retry_of=_retried(asked.retry_of),
             text=asked.text,
             since=asked.since,
             until=asked.until,
@@ -162,37 +164,34 @@ class Handlers:
         for first in range(0, len(jobs), _AT_ONCE):  # a long page takes a while, and others get their turns of the loop
             found += self._jobs(jobs[first : first + _AT_ONCE])
             await trio.lowlevel.checkpoint()
-        return _json(JobPage(tuple(found), older, newer))
+        return json_answer(JobPage(tuple(found), older, newer))
 
     async def job(self, call: Call) -> Answer:
         """Answer with one job."""
-        return _json(self._job(await self._find(call)))
+        return json_answer(self._job(await self._find(call)))
 
     async def tasks(self, call: Call) -> Answer:
         """Answer with the tasks of a job."""
         job = await self._find(call)
-        return _json(JobTasks(tuple(task_of(task) for task in job.tasks)))
+        return json_answer(JobTasks(tuple(task_of(task) for task in job.tasks)))
 
     async def task(self, call: Call) -> Answer:
         """Answer with one task of a job."""
         job = await self._find(call)
-        return _json(task_of(_task(job, call.path["task"])))
+        return json_answer(task_of(_task(job, call.path["task"])))
 
     async def schedule(self, call: Call) -> Answer:
         """Accept a job, and answer when it is on disk."""
         request = call.request
-        kind = request.media_type
-        if kind != "application/json":
-            # A page of another origin can make a browser send other types with its cookies, but not this one.
-            raise Refused("unsupported-media-type", f"expected Content-Type: application/json, got {kind[:80]!r}")
-        key = _key(request)
-        asked = parse_schedule(await _body(request))
+        expect_json(request)
+        key = idempotency_key(request)
+        asked = parse_schedule(await body_of(request))
         job, known = await self._start(asked, call.visitor, key)
         return await self._accepted(job, *([(b"idempotency-replayed", b"true")] if known else []))
 
     async def hook(self, call: Call) -> Answer:
         """Start the job that an event means, if it means one."""
-        judged = self.incoming.judge(call.path["hook"], call.request, await _body(call.request))
+        judged = self.incoming.judge(call.path["hook"], call.request, await body_of(call.request))
         if isinstance(judged, HookReceipt):
             return Answer(200, (encode(judged),), _NOT_KEPT)
         job, known = await self._start(judged.request, Visitor(judged.user), judged.key)
@@ -215,20 +214,27 @@ class Handlers:
             return job, False
 
     def _submit(self, asked: ScheduleRequest, user: str, job_id: JobId | None) -> JobId:
+        with self._acceptance():
+            try:
+                job = self.runner.submit(
+                    asked.pipeline, variables=asked.variables, user=user, partition=asked.partition, job_id=job_id
+                )
+            except PipelineNotFound as exc:
+                item = ProblemItem("is not defined", pointer="/pipeline")
+                raise Refused("invalid-content", str(exc), errors=[item]) from exc
+        return job.id
+
+    @contextmanager
+    def _acceptance(self) -> Iterator[None]:
+        """Tell why a job was not accepted."""
         try:
-            job = self.runner.submit(
-                asked.pipeline, variables=asked.variables, user=user, partition=asked.partition, job_id=job_id
-            )
-        except PipelineNotFound as exc:
-            item = ProblemItem("is not defined", pointer="/pipeline")
-            raise Refused("invalid-content", str(exc), errors=[item]) from exc
+            yield
         except QueueFull as exc:
             raise Refused("queue-full", str(exc)) from exc
         except QueueDisabled as exc:
             raise Refused("queue-disabled", str(exc)) from exc
         except ShuttingDown as exc:
             raise Refused("shutting-down", str(exc), headers=(_RETRY,)) from exc
-        return job.id
 
     async def _accepted(self, job_id: JobId, *headers: Header) -> Answer:
         live = self.runner.job(job_id)
@@ -241,7 +247,7 @@ class Handlers:
     async def cancel(self, call: Call) -> Answer:
         """Ask a job to stop, and answer when it has, or when the client has waited enough."""
         asked: CancelQuestion = call.query
-        job_id = _job_id(call)
+        job_id = job_id_of(call)
         live = self.runner.job(job_id)
         try:
             self.runner.cancel(job_id, by=call.user)
@@ -285,12 +291,12 @@ class Handlers:
     async def lines(self, call: Call) -> Answer:
         """Answer with where the lines of a log are."""
         asked: LinesQuestion = call.query
-        return _json(await self.counts.answer(await self._log(call), asked.offset))
+        return json_answer(await self.counts.answer(await self._log(call), asked.offset))
 
     async def matches(self, call: Call) -> Answer:
         """Answer with which lines of a log hold a text."""
         asked: MatchesQuestion = call.query
-        return _json(await find_lines(await self._log(call), asked.text, asked.offset, asked.line))
+        return json_answer(await find_lines(await self._log(call), asked.text, asked.offset, asked.line))
 
     async def _log(self, call: Call) -> Log:
         stream = next((stream for stream in Stream if stream.value == call.path["stream"]), None)
@@ -305,7 +311,7 @@ class Handlers:
         job = await self._find(call)
         task = _task(job, asked.task)
         out, err = (Log(self.runner, job.id, task, job.attempt, stream) for stream in Stream)
-        return _json(await log_news(out, err, self.ring, asked.since, asked.wait))
+        return json_answer(await log_news(out, err, self.ring, asked.since, asked.wait))
 
     # ------------------------------------------------------------------------------------------------------ events
 
@@ -335,7 +341,7 @@ class Handlers:
 
     async def alive(self, call: Call) -> Answer:
         """Answer that the loop turns."""
-        return _json(Health("ok", ""))
+        return json_answer(Health("ok", ""))
 
     async def ready(self, call: Call) -> Answer:
         """Answer whether new jobs would be accepted."""
@@ -347,7 +353,7 @@ class Handlers:
     # --------------------------------------------------------------------------------------------------- all of them
 
     async def _find(self, call: Call) -> JobView:
-        job_id = _job_id(call)
+        job_id = job_id_of(call)
         live = self.runner.job(job_id)
         return live.view() if live is not None else await self.runner.find(job_id)
 
@@ -361,18 +367,28 @@ class Handlers:
         return [job_of(view, places.get(view.id)) for view in views]
 
 
-def _json(value: object) -> Answer:
-    return Answer(200, (encode(value),), (_JSON, (b"cache-control", b"private, no-cache")))
+def json_answer(value: object, status: int = 200) -> Answer:
+    """Return an answer with a value that may be asked for again."""
+    return Answer(status, (encode(value),), (_JSON, (b"cache-control", b"private, no-cache")))
 
 
-async def _body(request: Request) -> bytes:
+def expect_json(request: Request) -> None:
+    """Refuse other bodies: a page of another origin can make a browser send them with its cookies, but not this one."""
+    kind = request.media_type
+    if kind != "application/json":
+        raise Refused("unsupported-media-type", f"expected Content-Type: application/json, got {kind[:80]!r}")
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the body of a request. Raises `Refused` if it is too large."""
     try:
         return await request.body()
     except BodyTooLarge as exc:
         raise Refused("body-too-large", str(exc)) from exc
 
 
-def _job_id(call: Call) -> JobId:
+def job_id_of(call: Call) -> JobId:
+    """Return the id of the job that is asked about. Raises `Refused` if it is none."""
     in_path = call.path.get("id")
     text = call.query.id if in_path is None else in_path
     job_id = parse_job_id(text)
@@ -390,6 +406,11 @@ def _task(job: JobView, name: str) -> TaskView:
 
 def _conflict(name: str, text: str) -> None:
     raise Refused("invalid-query", f"{name}: {text}", errors=[ProblemItem(text, parameter=name)])
+
+
+def _retried(text: str | None) -> JobId | None:
+    """Return the id of the job whose retries are asked for; what is no id is that of no job."""
+    return None if text is None else parse_job_id(text) or JobId(text)
 
 
 def _cursor(side: str, number: int) -> str:
@@ -411,7 +432,8 @@ def _place(cursor: str | None) -> tuple[int | None, int | None]:
     return (int(number), None) if side == "b" else (None, int(number))
 
 
-def _key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """Return the key that came with a request. Raises `Refused` if it cannot be one."""
     values = [value for name, value in request.headers if name == b"idempotency-key"]
     if not values:
         return None

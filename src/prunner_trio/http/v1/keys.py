@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from prunner_trio.definition.variables import checked_variables
 from prunner_trio.errors import JobNotFound
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.rights import Visitor
-from prunner_trio.http.v1.models import ScheduleRequest
+from prunner_trio.http.v1.models import RetryRequest, ScheduleRequest
 from prunner_trio.http.v1.problems import Refused
 from prunner_trio.model import JobId, JobView
 
@@ -65,12 +66,27 @@ class Keys:
             Refused: the key was used for another request.
             StoreError: the store cannot be read.
         """
+        return await self._look_up(visitor, key, lambda job: _request_of(job) == _text(asked))
+
+    async def look_up_retry(
+        self, visitor: Visitor, key: str, original: JobView, asked: RetryRequest
+    ) -> JobView | JobId:
+        """Return the retry that the key stands for or, if there is none, the id for a new one; see `look_up`."""
+
+        def same(job: JobView) -> bool:
+            kept = any(task.from_job is not None for task in job.tasks)
+            wanted = checked_variables({**original.variables, **asked.variables})
+            return job.retry_of == original.id and (asked.only_failed or not kept) and dict(job.variables) == wanted
+
+        return await self._look_up(visitor, key, same)
+
+    async def _look_up(self, visitor: Visitor, key: str, same: Callable[[JobView], bool]) -> JobView | JobId:
         number = 0
         while True:
             job_id = JobId(str(uuid.uuid5(_NAMESPACE, _name(visitor, key, number))))
             job = await self._find(job_id)
             if job is not None and job.created > self.now() - LIFETIME:
-                if _request_of(job) != _text(asked):
+                if not same(job):
                     raise Refused("idempotency-key-reused", f"the key stands for job {job_id}, which is another one")
                 return job
             # One that is gone may still be about to lose its logs: its id is not given a second time.
@@ -101,7 +117,7 @@ def _name(visitor: Visitor, key: str, number: int) -> str:
 
 
 def _request_of(job: JobView) -> str:
-    return _text(ScheduleRequest(job.pipeline, job.variables, job.partition))
+    return "" if job.retry_of else _text(ScheduleRequest(job.pipeline, job.variables, job.partition))
 
 
 def _text(asked: ScheduleRequest) -> str:

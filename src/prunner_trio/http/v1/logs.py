@@ -32,7 +32,7 @@ class Log:
     """One of the two outputs of one task.
 
     Attributes:
-        view: the task as it was when the job was looked up.
+        view: the task as it was when the job was looked up. What a retry has taken over was written by another job.
         attempt: the one of its job that writes, or wrote, this.
     """
 
@@ -66,11 +66,11 @@ class Log:
 
     async def size(self) -> int:
         """Return how many bytes there are."""
-        return await self.output.size(self.job_id, self.view.name, self.stream)
+        return await self.output.size(self.view.from_job or self.job_id, self.view.name, self.stream)
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`."""
-        return await self.output.read(self.job_id, self.view.name, self.stream, offset, length)
+        return await self.output.read(self.view.from_job or self.job_id, self.view.name, self.stream, offset, length)
 
     async def start_of_lines(self, count: int, size: int) -> int:
         """Return where the last `count` lines of the first `size` bytes begin."""

@@ -87,7 +87,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         found["parameters"] = parameters
     if route.body is not None:
         content = {"application/json": {"schema": _schema(route.body, schemas)}}
-        found["requestBody"] = {"required": True, "content": content}
+        found["requestBody"] = {"required": route.body_required, "content": content}
     found["responses"] = {str(status): _reply(reply, schemas) for status, reply in sorted(route.replies.items())}
     if route.method == "GET" and any(reply.media != (EVENT_STREAM,) for reply in route.replies.values()):
         found["responses"]["304"] = {"description": "nothing has changed since the answer with that `ETag`"}

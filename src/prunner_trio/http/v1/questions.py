@@ -52,6 +52,7 @@ class JobsQuestion:
         pipeline: of this pipeline.
         state: in one of these states; separated by commas, or given more than once.
         user: scheduled by this user; empty: by nobody in particular.
+        retry_of: retries of the job with this id.
         text: with this text in id, pipeline, user, partition, first error, or variables as JSON; ASCII letters count as
             equal in either case.
         since: created then or later.
@@ -63,6 +64,7 @@ class JobsQuestion:
     pipeline: str | None = None
     state: tuple[State, ...] = ()
     user: str | None = None
+    retry_of: str | None = None
     text: str = attrs.field(default="", metadata={"maximum": 200})
     since: Moment | None = None
     until: Moment | None = None

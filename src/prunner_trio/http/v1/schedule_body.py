@@ -11,7 +11,7 @@ from prunner_trio.http.bodies import BadBody, check_depth, refuse_constant
 from prunner_trio.http.v1.models import ProblemItem, ScheduleRequest
 from prunner_trio.http.v1.problems import Refused
 
-__all__ = ["parse_schedule", "pointer", "read_object"]
+__all__ = ["check_variables", "parse_schedule", "pointer", "read_object"]
 
 _MEMBERS = tuple(field.name for field in attrs.fields(ScheduleRequest))
 
@@ -34,22 +34,28 @@ def parse_schedule(body: bytes) -> ScheduleRequest:
     partition = fields.get("partition", "")
     if not isinstance(partition, str):
         problems.append(ProblemItem("must be a text", pointer("partition")))
-    variables = fields.get("variables", {})
-    checked: dict[str, object] = {}
-    if not isinstance(variables, Mapping):
-        problems.append(ProblemItem("must be an object", pointer("variables")))
-    else:
-        for name, value in variables.items():
-            try:
-                checked.update(checked_variables({name: value}))
-            except InvalidVariable as exc:
-                problems.append(ProblemItem(exc.problem, pointer("variables", name)))
+    checked, wrong = check_variables(fields.get("variables", {}))
+    problems += wrong
     if problems:
         text = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems)
         raise Refused("invalid-content", text[:1000], errors=problems)
     assert isinstance(pipeline, str)
     assert isinstance(partition, str)
     return ScheduleRequest(pipeline, checked, partition)
+
+
+def check_variables(variables: object) -> tuple[dict[str, object], list[ProblemItem]]:
+    """Return the variables of a request as far as they can be given to tasks, and what is wrong with the others."""
+    if not isinstance(variables, Mapping):
+        return {}, [ProblemItem("must be an object", pointer("variables"))]
+    checked: dict[str, object] = {}
+    problems: list[ProblemItem] = []
+    for name, value in variables.items():
+        try:
+            checked.update(checked_variables({name: value}))
+        except InvalidVariable as exc:
+            problems.append(ProblemItem(exc.problem, pointer("variables", name)))
+    return checked, problems
 
 
 def pointer(*path: str) -> str:

@@ -34,7 +34,18 @@ from prunner_trio.http.v1.questions import (
 )
 from prunner_trio.http.v1.sse import EVENT_STREAM
 
-__all__ = ["DOCUMENT", "PAGE", "Handler", "Reply", "Route", "own_routes", "routes"]
+__all__ = [
+    "ACCEPTED",
+    "DOCUMENT",
+    "IDEMPOTENCY",
+    "NOT_ACCEPTED",
+    "PAGE",
+    "Handler",
+    "Reply",
+    "Route",
+    "own_routes",
+    "routes",
+]
 
 Handler = Callable[[Call], Awaitable[Answer | Streamed]]
 
@@ -78,6 +89,7 @@ class Route:
         replies: by status; not those of problems.
         problems: the kinds of problems that it has of its own.
         body: the type of the request's body.
+        body_required: there must be one.
         headers: of requests; what they mean, by name.
         tag: under which heading it is shown.
         need: the role that its caller must have; None: it is answered without a token.
@@ -92,6 +104,7 @@ class Route:
     query: type = NoQuestion
     problems: tuple[str, ...] = ()
     body: type | None = None
+    body_required: bool = True
     headers: dict[str, str] = attrs.field(factory=dict)
     tag: str = "jobs"
     need: Role | None = attrs.field(kw_only=True)
@@ -100,6 +113,28 @@ class Route:
     def segments(self) -> tuple[str, ...]:
         """The parts of the path."""
         return tuple(self.path.split("/"))
+
+
+ACCEPTED = Reply(
+    "the job is on disk, and will run",
+    Job,
+    headers={
+        "Location": "the address of the job",
+        "Idempotency-Replayed": "`true` if an earlier request with this key had made the job",
+    },
+)
+IDEMPOTENCY = {"Idempotency-Key": "the same request with the same key within 24 hours makes no second job"}
+NOT_ACCEPTED = (
+    "invalid-body",
+    "queue-full",
+    "queue-disabled",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-content",
+    "idempotency-key-reused",
+    "shutting-down",
+    "store-unavailable",
+)
 
 
 def routes(handlers: Handlers) -> tuple[Route, ...]:
@@ -149,29 +184,10 @@ def routes(handlers: Handlers) -> tuple[Route, ...]:
             "scheduleJob",
             "Start a job, or put it on its wait list",
             handlers.schedule,
-            {
-                202: Reply(
-                    "the job is on disk, and will run",
-                    Job,
-                    headers={
-                        "Location": "the address of the job",
-                        "Idempotency-Replayed": "`true` if an earlier request with this key had made the job",
-                    },
-                )
-            },
+            {202: ACCEPTED},
             body=ScheduleRequest,
-            headers={"Idempotency-Key": "the same request with the same key within 24 hours makes no second job"},
-            problems=(
-                "invalid-body",
-                "queue-full",
-                "queue-disabled",
-                "body-too-large",
-                "unsupported-media-type",
-                "invalid-content",
-                "idempotency-key-reused",
-                "shutting-down",
-                "store-unavailable",
-            ),
+            headers=IDEMPOTENCY,
+            problems=NOT_ACCEPTED,
             need=Role.RUN,
         ),
         Route(

@@ -9,6 +9,7 @@ from prunner_trio.definition.parameters import parameters
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.http.v1.encode import duration, time_text
 from prunner_trio.http.v1.models import (
+    Deed,
     Edge,
     End,
     Graph,
@@ -16,9 +17,11 @@ from prunner_trio.http.v1.models import (
     Limits,
     Node,
     Outcome,
+    Pause,
     Pipeline,
     PipelineDetail,
     Queue,
+    QueuedJob,
     Retention,
     Stop,
     Task,
@@ -28,9 +31,32 @@ from prunner_trio.http.v1.models import (
     Variable,
     Waiting,
 )
-from prunner_trio.model import JobView, PipelineView, State, StopReason, TaskView, WaitPlace, WaitReason
+from prunner_trio.model import (
+    AuditEntry,
+    JobView,
+    PipelineView,
+    Queued,
+    State,
+    StopReason,
+    StopRequest,
+    TaskView,
+    WaitPlace,
+    WaitReason,
+)
+from prunner_trio.model import Pause as PauseOf
 
-__all__ = ["end_of", "exit_code", "job_of", "outcome", "pipeline_detail", "pipeline_of", "task_of"]
+__all__ = [
+    "deed_of",
+    "end_of",
+    "exit_code",
+    "job_of",
+    "outcome",
+    "pause_of",
+    "pipeline_detail",
+    "pipeline_of",
+    "queued_job",
+    "task_of",
+]
 
 _STOPPED: Mapping[StopReason, Outcome] = {
     StopReason.USER: Outcome.CANCELED,
@@ -81,6 +107,7 @@ def job_of(job: JobView, place: WaitPlace | None = None) -> Job:
         user=job.user,
         partition=job.partition,
         variables=job.variables,
+        retry_of=Uuid(job.retry_of) if job.retry_of is not None else None,
         attempt=job.attempt,
         created=time_text(job.created),
         not_before=time_text(job.not_before) if job.not_before else None,
@@ -89,7 +116,7 @@ def job_of(job: JobView, place: WaitPlace | None = None) -> Job:
         waited=duration(job.created, job.started),
         duration=duration(job.started, job.ended),
         waiting=_waiting(job, place) if job.state is State.WAITING and place is not None else None,
-        stop=Stop(job.stop.reason, time_text(job.stop.at), job.stop.by) if job.stop is not None else None,
+        stop=_stop(job.stop),
         error=job.error,
         tasks=tuple(task_of(task) for task in job.tasks),
     )
@@ -100,6 +127,9 @@ def _reason(job: JobView, end: Outcome | None) -> str:
         return ""
     if end is Outcome.CANCELED and job.stop is not None and job.stop.by:
         return f"canceled by {job.stop.by}"
+    if end is Outcome.CANCELED and job.stop is None:
+        alone = next((task for task in job.tasks if task.state is State.CANCELED and task.stop is not None), None)
+        return f"{alone.name}: {alone.reason}" if alone is not None else _WORDS[end]
     if end in (Outcome.FAILED, Outcome.TIMED_OUT):
         culprit = next((task.name for task in job.tasks if task.failed), "")
         return f"{culprit}: {job.error}" if culprit and end is Outcome.FAILED else job.error
@@ -120,6 +150,8 @@ def task_of(task: TaskView) -> Task:
         exit_code=exit_code(task),
         cpu_seconds=task.cpu_seconds,
         peak_memory=task.peak_memory,
+        stop=_stop(task.stop),
+        from_job=Uuid(task.from_job) if task.from_job is not None else None,
     )
 
 
@@ -132,14 +164,61 @@ def exit_code(task: TaskView) -> int | None:
 def _waiting(job: JobView, place: WaitPlace) -> Waiting:
     line = f"position {place.position} of {place.length}" if place.position is not None else ""
     text = {
+        WaitReason.PAUSED: _paused(line, place.pause),
         WaitReason.SLOTS: f"{line}: {place.taken} of {place.slots} slots are taken",
         WaitReason.DELAYED: f"{line}: starts not before {time_text(job.not_before)}",
         WaitReason.SAVING: "its acceptance is being written to the store",
         WaitReason.STARTING: "it has a slot and is about to start",
         WaitReason.DRAINING: "the daemon is about to end and starts nothing; the next one will",
     }[place.reason]
+    holders = tuple(map(Uuid, place.holders))
     until = time_text(job.not_before) if place.reason is WaitReason.DELAYED else None
-    return Waiting(place.reason, place.position, place.length, place.taken, place.slots, until, text)
+    return Waiting(
+        place.reason,
+        place.position,
+        place.length,
+        place.taken,
+        place.slots,
+        holders,
+        pause_of(place.pause),
+        until,
+        text,
+    )
+
+
+def _paused(line: str, pause: PauseOf | None) -> str:
+    if pause is None:
+        return line
+    by = f" by {pause.by}" if pause.by else ""
+    return f"{line}: its pipeline is paused since {time_text(pause.at)}{by}"
+
+
+def _stop(stop: StopRequest | None) -> Stop | None:
+    return Stop(stop.reason, time_text(stop.at), stop.by) if stop is not None else None
+
+
+def pause_of(pause: PauseOf | None) -> Pause | None:
+    """Return a pause."""
+    return Pause(time_text(pause.at), pause.by) if pause is not None else None
+
+
+def queued_job(queued: Queued) -> QueuedJob:
+    """Return a job that waits."""
+    job = queued.job
+    return QueuedJob(
+        id=Uuid(job.id),
+        number=job.number,
+        pipeline=job.pipeline,
+        user=job.user,
+        partition=job.partition,
+        created=time_text(job.created),
+        waiting=_waiting(job, queued.place),
+    )
+
+
+def deed_of(entry: AuditEntry) -> Deed:
+    """Return an entry of an audit."""
+    return Deed(time_text(entry.at), entry.action, entry.by, entry.detail)
 
 
 def end_of(job: JobView) -> End | None:
@@ -160,6 +239,7 @@ def pipeline_of(view: PipelineView, definition: PipelineDef, ends: tuple[End, ..
         running=view.slots,
         waiting=view.waiting,
         concurrency=definition.concurrency,
+        paused=pause_of(view.pause),
         last=ends[-1] if ends else None,
         ends=ends,
     )

@@ -187,7 +187,8 @@ class Api:
         task = (await _find(call.runner, job_id)).task(name)
         if task is None:
             return error(404, "Task not found")
-        return await logs_answer(call.runner.output, job_id, name, wanted, growing=not task.state.final)
+        writer = task.from_job or job_id
+        return await logs_answer(call.runner.output, writer, name, wanted, growing=not task.state.final)
 
     async def _cancel(self, call: _Call) -> Answer:
         job_id = _job_id(call.request.parameters())

@@ -5,7 +5,18 @@ members are always there. Times are RFC 3339 in UTC with milliseconds, durations
 """
 
 from prunner_trio.http.v1.models._hooks import HookReceipt, HookResult
-from prunner_trio.http.v1.models._jobs import End, Job, JobPage, JobTasks, Outcome, ScheduleRequest, Stop, Task, Waiting
+from prunner_trio.http.v1.models._jobs import (
+    End,
+    Job,
+    JobPage,
+    JobTasks,
+    Outcome,
+    Pause,
+    ScheduleRequest,
+    Stop,
+    Task,
+    Waiting,
+)
 from prunner_trio.http.v1.models._page import SignInLink
 from prunner_trio.http.v1.models._pipelines import (
     Edge,
@@ -22,6 +33,15 @@ from prunner_trio.http.v1.models._pipelines import (
 )
 from prunner_trio.http.v1.models._refusals import Health, Problem, ProblemItem
 from prunner_trio.http.v1.models._scalars import Time, Uuid
+from prunner_trio.http.v1.models._steering import (
+    Audit,
+    Deed,
+    MoveRequest,
+    PipelinePause,
+    QueuedJob,
+    RetryRequest,
+    WaitLists,
+)
 from prunner_trio.http.v1.models._streams import (
     Closing,
     LogEnd,
@@ -35,7 +55,9 @@ from prunner_trio.http.v1.models._streams import (
 )
 
 __all__ = [
+    "Audit",
     "Closing",
+    "Deed",
     "Edge",
     "End",
     "Graph",
@@ -52,16 +74,21 @@ __all__ = [
     "LogPart",
     "LogPiece",
     "Logs",
+    "MoveRequest",
     "Node",
     "Occurrence",
     "Outcome",
+    "Pause",
     "Pipeline",
     "PipelineDetail",
     "PipelineList",
+    "PipelinePause",
     "Problem",
     "ProblemItem",
     "Queue",
+    "QueuedJob",
     "Retention",
+    "RetryRequest",
     "ScheduleRequest",
     "SignInLink",
     "Stop",
@@ -71,5 +98,6 @@ __all__ = [
     "Time",
     "Uuid",
     "Variable",
+    "WaitLists",
     "Waiting",
 ]

@@ -8,7 +8,7 @@ import attrs
 from prunner_trio.http.v1.models._scalars import Time, Uuid
 from prunner_trio.model import State, StopReason, WaitReason
 
-__all__ = ["End", "Job", "JobPage", "JobTasks", "Outcome", "ScheduleRequest", "Stop", "Task", "Waiting"]
+__all__ = ["End", "Job", "JobPage", "JobTasks", "Outcome", "Pause", "ScheduleRequest", "Stop", "Task", "Waiting"]
 
 
 class Outcome(StrEnum):
@@ -42,6 +42,19 @@ class Stop:
 
 
 @attrs.frozen
+class Pause:
+    """Since when a pipeline is paused.
+
+    Attributes:
+        at: when.
+        by: who paused it; may be empty.
+    """
+
+    at: Time
+    by: str
+
+
+@attrs.frozen
 class Waiting:
     """Why a job does not run yet.
 
@@ -51,6 +64,8 @@ class Waiting:
         length: how many jobs are on that list.
         slots_taken: how many jobs of the pipeline hold a slot.
         slots: how many may do so (`concurrency`).
+        holders: the ids of the jobs that hold them.
+        paused: since when its pipeline is paused, and by whom; null if it is not.
         until: it does not start before this time (`start_delay`); null if that has passed.
         text: all this as a sentence.
     """
@@ -60,6 +75,8 @@ class Waiting:
     length: int
     slots_taken: int
     slots: int
+    holders: tuple[Uuid, ...]
+    paused: Pause | None
     until: Time | None
     text: str
 
@@ -80,6 +97,8 @@ class Task:
         exit_code: 128 + n after signal n; null if no process has given one.
         cpu_seconds: processor time of its processes; null if nobody counted, or before the end.
         peak_memory: bytes, likewise.
+        stop: somebody has asked for the end of this task alone; null if nobody has.
+        from_job: the job that ran this task, if a retry has taken over what it did; null if this job does or did.
     """
 
     name: str
@@ -93,6 +112,8 @@ class Task:
     exit_code: int | None
     cpu_seconds: float | None
     peak_memory: int | None
+    stop: Stop | None
+    from_job: Uuid | None
 
 
 @attrs.frozen
@@ -109,6 +130,7 @@ class Job:
         user: who scheduled it; may be empty.
         partition: its part of the wait list; may be empty.
         variables: as they were given.
+        retry_of: the job that this one does again; null if there is none.
         attempt: 1, and one more for each time that it began again because its daemon had died.
         created: when it was accepted.
         not_before: it may not start before; null if there is no `start_delay`.
@@ -131,6 +153,7 @@ class Job:
     user: str
     partition: str
     variables: Mapping[str, object]
+    retry_of: Uuid | None
     attempt: int
     created: Time
     not_before: Time | None

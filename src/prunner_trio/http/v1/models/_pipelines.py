@@ -2,7 +2,7 @@
 
 import attrs
 
-from prunner_trio.http.v1.models._jobs import End
+from prunner_trio.http.v1.models._jobs import End, Pause
 
 __all__ = [
     "Edge",
@@ -30,6 +30,7 @@ class Pipeline:
         running: how many jobs hold a slot.
         waiting: how many jobs are on the wait list.
         concurrency: how many jobs may hold a slot at a time.
+        paused: since when it starts no jobs, and by whom; null if it is not paused.
         last: how the latest job that has run ended; null if none has.
         ends: the latest ends, at most 20, the oldest first.
     """
@@ -40,6 +41,7 @@ class Pipeline:
     running: int
     waiting: int
     concurrency: int
+    paused: Pause | None
     last: End | None
     ends: tuple[End, ...]
 
