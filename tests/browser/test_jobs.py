@@ -56,7 +56,7 @@ def test_a_job_is_canceled_from_its_page(tab) -> None:
     job = tab.daemon.schedule("talk", stop="/nonexistent")
     page = tab.open(f"/jobs/{job}")
     expect(page.locator("#part-head .sign")).to_contain_text("running")
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.locator("#part-head .sign")).to_contain_text("canceled")
     assert tab.daemon.ask("GET", f"/v1/jobs/{job}")["stop"]["by"] == "jane"
 
@@ -128,7 +128,7 @@ def test_reading_starting_and_canceling_need_no_javascript(open_tab) -> None:
     job = start(page)
     tab.daemon.wait_for(lambda: tab.daemon.ask("GET", f"/v1/jobs/{job}")["state"] == "running", "the job to run")
     page.reload()
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     assert tab.daemon.ended(job) == "canceled"
     page.goto(f"{tab.daemon.address}/jobs/{job}/log/talk")
     expect(page.locator(".line").first).to_contain_text("tick 1")

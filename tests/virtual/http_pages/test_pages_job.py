@@ -7,6 +7,8 @@ from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.execution.seams import Usage
 from prunner_trio.testing import Act
 
+CHANGING = {"head", "graph", "tasks", "timeline", "facts"}
+
 
 def test_it_tells_of_each_task_and_of_the_first_failure(play, task):
     async def scenario(browser):
@@ -60,13 +62,13 @@ def test_it_follows_the_job_to_its_end_and_then_the_stream_ends(play, one):
             names = set()
             while not (message := await live.message()).event:
                 names |= set(message.parts)
-            assert names == {"head", "graph", "tasks", "timeline", "facts"}
+            assert names == CHANGING
             assert message.event == "over"
             await live.over.wait()
         page = await browser.get(f"/jobs/{job.id}")
         assert "succeeded" in page.html.one(id="part-head").text
         async with browser.open(browser.resolve(page, "?live=old")) as live:
-            assert set((await live.message()).parts) == {"head", "failures", "graph", "tasks", "timeline", "facts"}
+            assert set((await live.message()).parts) == {*CHANGING, "failures", "audit"}
             assert (await live.message()).event == "over"
 
     play(scenario, one(), one(name="q"), acts={"p/t": Act(seconds=50), "q/t": Act(seconds=5)})
@@ -91,7 +93,7 @@ def test_a_button_cancels_and_the_steps_are_shown(play, one):
         assert view.stop.by == "jane"
         page = await browser.get(f"/jobs/{job.id}")
         assert "canceled by jane" in page.html.one(id="part-head").text
-        assert page.html.one(id="part-head").all("form") == []
+        assert [form.one("button").text for form in page.html.one(id="part-head").all("form")] == ["Run again"]
 
     play(scenario, one(kill_timeout=10.0), acts={"t": Act(seconds=1000, on_sigint=None, on_sigterm=3.0)})
 

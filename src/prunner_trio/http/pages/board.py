@@ -87,7 +87,7 @@ class Boards:
             job_id: only events of this job can change the page; None: all can.
             values: for `Board.values`.
         """
-        if "live" in visit.query:
+        if "live" in visit.query and visit.facts.method == "GET":
             return await self._stream(board, visit, job_id, values)
         return await self.again(board, visit, {}, status=200, **values)
 
@@ -107,10 +107,10 @@ class Boards:
 
     async def _render(self, board: Board, visit: Visit, given: Mapping[str, str]) -> _Shown:
         values = await board.values(visit, **given)
-        parts = {
-            name: self._front.text(f"{board.name}/{name}.html", visit=visit, root=visit.root, **values)
-            for name in board.parts
-        }
+        parts = {}
+        for name in board.parts:  # long lists take a while, and others get their turns of the loop
+            parts[name] = self._front.text(f"{board.name}/{name}.html", visit=visit, root=visit.root, **values)
+            await trio.lowlevel.checkpoint()
         digests = tuple(hashlib.blake2b(text.encode(), digest_size=6).hexdigest() for text in parts.values())
         return _Shown(parts, digests, values)
 

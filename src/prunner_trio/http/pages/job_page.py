@@ -9,22 +9,20 @@ from markupsafe import Markup
 from quart import Response
 
 from prunner_trio.definition.pipeline import DEFAULT_KILL_TIMEOUT
-from prunner_trio.errors import JobNotFound
 from prunner_trio.execution.seams import Stream
 from prunner_trio.http.pages.ansi import PLAIN, paint
 from prunner_trio.http.pages.board import Board, Boards
-from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.jobs_filter import told
 from prunner_trio.http.pages.pictures import graph_of_job, timeline_of
 from prunner_trio.http.pages.visit import Refusal, Visit
 from prunner_trio.http.service import Parts
 from prunner_trio.http.v1.logs import Log
 from prunner_trio.http.wire import parse_job_id
-from prunner_trio.model import JobId, JobView, State, TaskView
+from prunner_trio.model import Action, JobId, JobView, State, TaskView
 
-__all__ = ["JobPage"]
+__all__ = ["JobPage", "job_id_of"]
 
-_PARTS = ("head", "failures", "graph", "tasks", "timeline", "facts")
+_PARTS = ("head", "failures", "graph", "tasks", "timeline", "facts", "audit")
 _LINES = 12
 _LONGEST = 4096
 
@@ -53,29 +51,14 @@ class Phase:
 class JobPage:
     """Answers for jobs."""
 
-    def __init__(self, front: Front, boards: Boards, parts: Parts) -> None:
-        self._front, self._boards, self._parts = front, boards, parts
+    def __init__(self, boards: Boards, parts: Parts) -> None:
+        self._boards, self._parts = boards, parts
         self._board = Board("job", _PARTS, self._values, over=lambda values: values["job"].state.final)
 
     async def answer(self, visit: Visit, job_id: str) -> Response:
         """Answer with the page, or its stream."""
-        known = _job_id(job_id)
+        known = job_id_of(job_id)
         return await self._boards.answer(self._board, visit, known, job=known)
-
-    async def cancel(self, visit: Visit, job_id: str) -> Response:
-        """Ask the job to stop, and answer with the way back to it, where the stop can be watched."""
-        known, runner = _job_id(job_id), visit.runner
-        try:
-            runner.cancel(known, by=visit.user)
-        except JobNotFound as exc:
-            job = await runner.find(known)
-            # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
-            if job.state.final and job.state is not State.CANCELED:
-                raise Refusal(409, f"The job has ended before: it is {job.state.value}.") from exc
-        else:
-            if runner.job(known) is None:  # it waited: the page that follows is read from the store
-                await runner.flush()
-        return self._front.go(visit.root, f"jobs/{known}")
 
     async def _values(self, visit: Visit, job: str) -> Mapping[str, Any]:
         runner, job_id = visit.runner, JobId(job)
@@ -83,11 +66,17 @@ class JobPage:
         view = live.view() if live is not None else await runner.find(job_id)
         ((_, account),) = told(runner, [view])
         definition = runner.definitions.get(view.pipeline)
+        audit = await runner.job_audit(job_id)
+        retries = [entry.detail for entry in audit if entry.action is Action.RETRIED]
         return {
             "title": f"{view.pipeline} #{view.number}",
             "job": view,
             "account": account,
             "definition": definition,
+            "audit": audit,
+            # The next retry is another one than those before.
+            "retry_key": retries[-1] if retries else "first",
+            "can_keep": view.state is not State.DONE and any(task.state is State.DONE for task in view.tasks),
             "graph": graph_of_job(visit.root, view, self._parts.now()),
             "timeline": timeline_of(visit.root, view, self._parts.now()),
             "failures": await self._failures(visit, view),
@@ -112,7 +101,8 @@ class JobPage:
         return found
 
 
-def _job_id(text: str) -> JobId:
+def job_id_of(text: str) -> JobId:
+    """Return the id that a path holds. Raises `Refusal`."""
     job_id = parse_job_id(text)
     if job_id is None:
         raise Refusal(404, f"{text[:80]!r} is no id of a job, which would be a UUID.")

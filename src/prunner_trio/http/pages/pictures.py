@@ -37,7 +37,7 @@ def graph_of_job(root: str, job: JobView, now: float) -> Markup:
             task.name,
             task.depends_on,
             sign_of_task(task),
-            _since(task.started) if task.state is State.RUNNING else _lasted(task),
+            _told(task),
             since=task.started if task.state is State.RUNNING else None,
             href=_log(root, job, task),
             handler=_is_handler(job, task),
@@ -53,6 +53,8 @@ def timeline_of(root: str, job: JobView, now: float) -> Markup:
     waited = Bar("waited for a slot", sign_of_job(job), waits=job.created, ends=job.started or job.ended)
     bars = [waited] if (job.started or job.ended or now) - job.created >= _WORTH_TELLING else []
     for task in job.tasks:
+        if task.from_job:  # it ran before this job began
+            continue
         looked = Bar(
             task.name,
             sign_of_task(task),
@@ -73,6 +75,12 @@ def _since(started: float | None) -> str:
     return "" if started is None else f"since {datetime.fromtimestamp(started, UTC):%H:%M:%S}"
 
 
+def _told(task: TaskView) -> str:
+    if task.from_job is not None:
+        return "taken over"
+    return _since(task.started) if task.started is not None and task.state is State.RUNNING else _lasted(task)
+
+
 def _lasted(task: TaskView) -> str:
     if task.started is None:
         return ""
@@ -80,7 +88,7 @@ def _lasted(task: TaskView) -> str:
 
 
 def _critical(job: JobView, now: float) -> tuple[str, ...]:
-    return critical_path([task for task in job.tasks if not _is_handler(job, task)], now)
+    return critical_path([task for task in job.tasks if not (task.from_job or _is_handler(job, task))], now)
 
 
 def _ready(job: JobView, task: TaskView) -> float | None:
@@ -96,4 +104,4 @@ def _is_handler(job: JobView, task: TaskView) -> bool:
 
 
 def _log(root: str, job: JobView, task: TaskView) -> str:
-    return root + url("jobs", job.id, "log", task.name)
+    return root + url("jobs", task.from_job or job.id, "log", task.name)

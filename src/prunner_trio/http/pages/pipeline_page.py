@@ -1,32 +1,22 @@
 """One pipeline: the form that starts it, its tasks, its jobs."""
 
-import hashlib
-import json
 import secrets
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from quart import Response
 
 from prunner_trio.definition.pipeline import PipelineDef
-from prunner_trio.errors import (
-    InvalidVariable,
-    JobNotFound,
-    PipelineNotFound,
-    QueueDisabled,
-    QueueFull,
-    ShuttingDown,
-)
+from prunner_trio.http.pages.accepting import accepted, id_for, known_job
 from prunner_trio.http.pages.board import Board, Boards
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.jobs_filter import Filter, filter_values, find_jobs
 from prunner_trio.http.pages.pictures import graph_of_pipeline, runs_of
 from prunner_trio.http.pages.start_form import Asked, BadForm, FormFields, again, read_form
-from prunner_trio.http.pages.visit import Refusal, Visit
+from prunner_trio.http.pages.visit import Refusal, Visit, url
 from prunner_trio.http.service import Parts
 from prunner_trio.http.wire import parse_job_id
-from prunner_trio.model import JobId, JobQuery, JobView
+from prunner_trio.model import JobQuery
 
 __all__ = ["PipelinePage"]
 
@@ -52,42 +42,31 @@ class PipelinePage:
         definition, form = self._definition(visit, name), await visit.form()
         try:
             variables, partition = read_form(form), form.get("partition", "")
-            job_id = _id_for(visit.user, form.get("key", ""), [name, variables, partition])
-            if await self._known(visit, job_id) is None:
-                await self._submit(visit, definition, variables, partition, job_id)
+            job_id = id_for(visit.user, form.get("key", ""), [name, variables, partition])
+            if await known_job(visit, job_id) is None:
+                with accepted():
+                    job = visit.runner.submit(
+                        name, variables=variables, user=visit.user, partition=partition, job_id=job_id
+                    )
+                await job.saved()
         except BadForm as exc:
             return await self._once_more(visit, definition, form, exc.problems)
         return self._front.go(visit.root, f"jobs/{job_id}")
 
-    async def _submit(
-        self,
-        visit: Visit,
-        definition: PipelineDef,
-        variables: Mapping[str, object],
-        partition: str,
-        job_id: JobId,
-    ) -> None:
-        try:
-            job = visit.runner.submit(
-                definition.name, variables=variables, user=visit.user, partition=partition, job_id=job_id
-            )
-        except PipelineNotFound as exc:
-            raise Refusal(404, f"There is no pipeline {exc.name!r}.") from exc
-        except InvalidVariable as exc:
-            raise BadForm({"": str(exc)}) from exc
-        except QueueFull as exc:
-            raise Refusal(409, f"It was not started, since the wait list is full: {exc}.") from exc
-        except QueueDisabled as exc:
-            raise Refusal(409, f"It was not started, since no slot is free and it has no wait list: {exc}.") from exc
-        except ShuttingDown as exc:
-            raise Refusal(503, "It was not started: the daemon is about to end.") from exc
-        await job.saved()
+    async def pause(self, visit: Visit) -> Response:
+        """Let a pipeline start no jobs."""
+        return await self._steer(visit, visit.runner.pause)
 
-    async def _known(self, visit: Visit, job_id: JobId) -> JobView | None:
-        try:
-            return await visit.runner.find(job_id)
-        except JobNotFound:
-            return None
+    async def resume(self, visit: Visit) -> Response:
+        """Let a pipeline start jobs again."""
+        return await self._steer(visit, visit.runner.resume)
+
+    async def _steer(self, visit: Visit, verb: Callable[..., None]) -> Response:
+        name = (await visit.form()).get("pipeline", "")
+        self._definition(visit, name)
+        verb(name, by=visit.user)
+        await visit.runner.flush()
+        return self._front.go(visit.root, url("pipeline", name))
 
     async def _once_more(
         self, visit: Visit, definition: PipelineDef, form: Mapping[str, str], problems: Mapping[str, str]
@@ -124,21 +103,9 @@ class PipelinePage:
         given = visit.query.get("from")
         if given is not None:
             job_id = parse_job_id(given)
-            job = None if job_id is None else await self._known(visit, job_id)
+            job = None if job_id is None else await known_job(visit, job_id)
         else:
             job = next(iter(await visit.runner.search(JobQuery(pipeline=definition.name, limit=1))), None)
         if job is None or job.pipeline != definition.name:
             return self._asked.fields(definition, {})
         return self._asked.fields(definition, job.variables, job.partition)
-
-
-def _id_for(user: str, key: str, what: object) -> JobId:
-    """Return the id of the job that a form makes: the same for the same form with the same content.
-
-    Args:
-        key: of the form; empty: it has none, and each time is another one.
-    """
-    if not key:
-        return JobId(str(uuid.uuid4()))
-    text = json.dumps([user, key, what], sort_keys=True)
-    return JobId(str(uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=4)))

@@ -14,6 +14,7 @@ from prunner_trio.http.facts import Request
 from prunner_trio.http.origin import is_foreign
 from prunner_trio.http.pages.board import Boards
 from prunner_trio.http.pages.front import Front, guarded
+from prunner_trio.http.pages.job_actions import JobActions
 from prunner_trio.http.pages.job_page import JobPage
 from prunner_trio.http.pages.jobs_page import AllJobs
 from prunner_trio.http.pages.log_page import LogPage
@@ -61,13 +62,18 @@ def add_pages(app: QuartTrio, parts: Parts) -> Refuse:
     asked = Asked()
     site.add("/", Overview(boards, parts, asked).answer, need=Role.READ)
     site.add("/jobs", AllJobs(boards).answer, need=Role.READ)
-    job = JobPage(front, boards, parts)
-    site.add("/jobs/<job_id>", job.answer, need=Role.READ)
+    site.add("/jobs/<job_id>", JobPage(boards, parts).answer, need=Role.READ)
+    job = JobActions(front)
     site.add("/jobs/<job_id>/cancel", job.cancel, "POST", need=Role.RUN)
+    site.add("/jobs/<job_id>/cancel-task", job.cancel_task, "POST", need=Role.RUN)
+    site.add("/jobs/<job_id>/retry", job.retry, "POST", need=Role.RUN)
+    site.add("/jobs/<job_id>/move", job.move, "POST", need=Role.ADMIN)
     pipeline = PipelinePage(front, boards, parts, asked)
     for rule in ("/pipeline/<name:name>", "/pipeline/"):
         site.add(rule, pipeline.answer, need=Role.READ)
         site.add(rule, pipeline.start, "POST", need=Role.RUN)
+    site.add("/pause", pipeline.pause, "POST", need=Role.ADMIN)
+    site.add("/resume", pipeline.resume, "POST", need=Role.ADMIN)
     log_page = LogPage(front, boards, parts)
     for rule in ("/jobs/<job_id>/log/<name:task>", "/jobs/<job_id>/log/"):
         site.add(rule, log_page.answer, need=Role.READ)

@@ -63,6 +63,11 @@ class Visit:
         """Whether the visitor may start, cancel and repeat jobs."""
         return self.visitor.rights.allows(Role.RUN)
 
+    @property
+    def may_administer(self) -> bool:
+        """Whether the visitor may change wait lists and pause pipelines."""
+        return self.visitor.rights.allows(Role.ADMIN)
+
 
 def root_of(raw_path: bytes) -> str:
     """Return the way from a page to the start page; a slash within a name is percent-encoded, and does not count."""
