@@ -85,7 +85,7 @@ def test_after_a_clean_end_all_is_in_one_file(tmp_path: Path) -> None:
         await journal.committed(journal.record(JobAdded(new_job(1), PIPELINE)))
 
     with_journal(tmp_path, scenario)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "store.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "store.db", "store.db.sealed"]
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_with_its_name(tmp_path: Path) -> None:

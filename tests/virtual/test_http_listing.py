@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunner_trio.errors import StoreError
+from prunner_trio.http import listing
 from prunner_trio.http.facts import Request
 from prunner_trio.http.listing import Listing
 from prunner_trio.http.port import RunnerPort
@@ -319,6 +320,21 @@ def test_many_who_ask_first_make_it_read_once() -> None:
             for _ in range(5):
                 nursery.start_soon(world.check)
         assert world.pages == 2
+
+    run(main)
+
+
+@pytest.mark.parametrize(("most", "read"), [(40, True), (39, False)])
+def test_reading_ahead_leaves_too_many_jobs_to_who_asks(monkeypatch: pytest.MonkeyPatch, most: int, read: bool) -> None:
+    monkeypatch.setattr(listing, "_READ_AHEAD", most)
+    world = World(range(1, 41))
+
+    async def main() -> None:
+        await world.listing.read_ahead()
+        assert (world.listing.job(job_id(7)) is not None) == read
+        assert bool(world.listeners) == read
+        await world.check()
+        assert world.listing.job(job_id(7)) is not None
 
     run(main)
 

@@ -1,9 +1,12 @@
 """Old jobs go, in the engine."""
 
+import attrs
 import pytest
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
 from prunner_trio.errors import JobNotFound
+from prunner_trio.execution import housekeeping
+from prunner_trio.execution.seams import JobsRemoved
 from prunner_trio.testing import Act, MemoryJournal, simulate
 
 
@@ -21,6 +24,27 @@ def test_the_newest_jobs_stay_and_logs_go_with_their_job(one):
 
     transcript = simulate(one(retention_count=2), scenario, {"t": Act(stdout="abc")})
     assert {entry.job for entry in transcript if entry.what == "removed (retention)"} == {"p#1", "p#2"}
+
+
+def test_many_jobs_go_a_few_at_a_time(one, monkeypatch):
+    monkeypatch.setattr(housekeeping, "_AT_ONCE", 3)
+    batches = []
+
+    class Watched(MemoryJournal):
+        def record(self, change):
+            if isinstance(change, JobsRemoved) and change.job_ids:
+                batches.append(len(change.job_ids))
+            return super().record(change)
+
+    async def scenario(rig):
+        for _ in range(9):
+            await (await rig.schedule("p")).wait()
+        rig.runner.replace_definitions(Definitions.of(attrs.evolve(rig.runner.definitions.get("p"), retention_count=1)))
+        await rig.at(100)
+        assert len(await rig.runner.jobs()) == 1
+
+    simulate(one(), scenario, journal=Watched())
+    assert batches == [3, 3, 2]
 
 
 def test_jobs_go_when_their_period_has_passed_although_nothing_else_happens(one):

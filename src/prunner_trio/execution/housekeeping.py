@@ -16,6 +16,7 @@ __all__ = ["Housekeeping"]
 log = logging.getLogger(__name__)
 
 _PAUSE = 1.0  # seconds between two passes: a storm of short jobs is looked at once, not once per job
+_AT_ONCE = 200  # jobs that are removed together: nobody waits for more than these
 _RETRY = 5.0  # seconds until a store that could not be read is asked again
 
 
@@ -105,10 +106,12 @@ class Housekeeping:
         job_ids = tuple(job_id for job_id in expired.job_ids if job_id not in self._live)
         if not job_ids:
             return
-        await self._output.remove(job_ids)  # first: once the jobs are gone, nobody knows of their logs
-        await self._flush(job_ids)
-        for job_id in job_ids:
-            self._removed(job_id, pipeline)
+        for begin in range(0, len(job_ids), _AT_ONCE):
+            some = job_ids[begin : begin + _AT_ONCE]
+            await self._output.remove(some)  # first: once the jobs are gone, nobody knows of their logs
+            await self._flush(some)
+            for job_id in some:
+                self._removed(job_id, pipeline)
         facts = {"pipeline": pipeline, "count": len(job_ids)}
         if definition is None:
             log.warning("removed the jobs of a pipeline that is no longer defined", extra=facts)

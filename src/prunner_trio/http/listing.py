@@ -25,6 +25,7 @@ __all__ = ["Listing"]
 _JOBS_PER_BLOCK = 256
 _PAGE = 500
 _CHUNK = 131_072
+_READ_AHEAD = 20_000
 
 
 @attrs.define(eq=False)
@@ -130,6 +131,21 @@ class Listing:
                 self._follow()
                 await self._load()
 
+    async def read_ahead(self) -> None:
+        """Do what `start` does, so that nobody has to wait for it, unless so many jobs are kept that it costs much.
+
+        Then it is left to the first who asks for the listing: perhaps nobody does.
+
+        Raises:
+            StoreError: see `start`.
+        """
+        async with self._loading:
+            if not self._loaded:
+                self._follow()
+                await self._load(most=_READ_AHEAD)
+                if not self._loaded:
+                    self.stop()
+
     def stop(self) -> None:
         """Stop watching, and forget everything; `start` begins anew."""
         if self._watch is not None:
@@ -202,9 +218,13 @@ class Listing:
         else:
             self._put_over(view)
 
-    async def _load(self) -> None:
+    async def _load(self, *, most: int | None = None) -> None:
         before: int | None = None
+        count = 0
         while page := await self._runner.jobs(before=before, limit=_PAGE):
+            count += len(page)
+            if most is not None and count > most:
+                return
             for job in page:
                 # Of those that were live when the page was read, events tell; and removed since then is removed.
                 if job.state.final and job.id not in self._removed:

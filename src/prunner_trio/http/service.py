@@ -95,7 +95,7 @@ class Parts:
     async def warm_up(self) -> None:
         """Read what the runner keeps; a store that cannot be read now is read by the first request for the listing."""
         try:
-            await self._listing.start()
+            await self._listing.read_ahead()
         except StoreError as exc:
             log.warning("the kept jobs cannot be listed yet: %s", exc)
 

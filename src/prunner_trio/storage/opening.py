@@ -26,6 +26,7 @@ from prunner_trio.storage.schema import (
     migrate,
     version_of,
 )
+from prunner_trio.storage.seal import break_seal
 from prunner_trio.storage.tables import UNFIT, Tables
 
 __all__ = ["PRUNNER_FILE", "OpenStore", "open_store", "store_file"]
@@ -80,6 +81,7 @@ def open_store(directory: Path, now: float, progress: Progress = unheard) -> Ope
             recovered = recover_if_damaged(path, now, progress)
             # Read before the store comes to be, so that a broken file leaves nothing behind.
             history = _history(directory / PRUNNER_FILE, now) if _is_new(path) else ()
+            break_seal(path)
             connection = connect(path)
             undo.callback(connection.close)
             if version_of(connection, path) != VERSION:

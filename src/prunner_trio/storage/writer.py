@@ -23,6 +23,7 @@ from prunner_trio.execution.seams import (
 from prunner_trio.storage.kept import Kept
 from prunner_trio.storage.rows import consequences
 from prunner_trio.storage.schema import fold_log
+from prunner_trio.storage.seal import seal
 from prunner_trio.storage.tables import COUNT_OUTAGE, UNFIT, Tables
 from prunner_trio.storage.verify import is_corrupt
 
@@ -144,6 +145,8 @@ class Writer:
                 self._report(self._attempt(item))
         fold_log(self._connection)
         self._connection.close()
+        if not self._failing and not self._damage:
+            seal(self._path)
 
     def _attempt(self, batch: Batch | None) -> Report:
         changes = batch.changes if batch is not None else ()
