@@ -14,11 +14,12 @@ from tests.simulation.invariants import Violation
 from tests.simulation.world import play_seed
 
 from prunner_trio.definition.pipeline import OnDaemonCrash
-from prunner_trio.execution import bus, housekeeping, job, leaving, lines, recovery
-from prunner_trio.execution.job import JobRun, TaskRun
+from prunner_trio.execution import bus, housekeeping, job, leaving, lines, recovery, running_tasks
+from prunner_trio.execution.job import JobRun
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged
 from prunner_trio.execution.stop import stop_tree
+from prunner_trio.execution.task_run import TaskRun
 from prunner_trio.model import State, StopReason
 from prunner_trio.policy import Waiting, startable
 
@@ -448,7 +449,7 @@ def _stopping_handover() -> Iterator[None]:
 
         return broken
 
-    with _replace(job, "see_off", make):
+    with _replace(running_tasks, "see_off", make):
         yield
 
 
@@ -527,5 +528,5 @@ def _failure_forgotten() -> Iterator[None]:
 
 @_mutant("adopted tasks take no room")
 def _no_room() -> Iterator[None]:
-    with mock.patch.object(job, "occupy"), mock.patch.object(job, "give_back"):
+    with mock.patch.object(job, "occupy"), mock.patch.object(running_tasks, "give_back"):
         yield

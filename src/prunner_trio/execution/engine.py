@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, nullcontext
 import trio
 
 from prunner_trio.definition.pipeline import Definitions
-from prunner_trio.execution.job import JobRun, Services
 from prunner_trio.execution.recovery import take_up
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import Journal, Launcher, OutputStore
+from prunner_trio.execution.services import Services
 from prunner_trio.execution.stop import REAP_TIMEOUT, Hurry
 from prunner_trio.model import Event, EventKind, JobId, State
 
@@ -23,7 +23,7 @@ def new_job_id() -> JobId:
     return JobId(str(uuid.uuid4()))
 
 
-def _unpublished(kind: EventKind, run: JobRun, task: str, state: State, reason: str) -> Event:
+def _unpublished(kind: EventKind, job_id: JobId, pipeline: str, task: str, state: State, reason: str) -> Event:
     raise RuntimeError("a job of no runner has no events")
 
 

@@ -17,7 +17,8 @@ from prunner_trio.definition.pipeline import Definitions, PipelineDef
 from prunner_trio.execution.bus import Bus
 from prunner_trio.execution.handle import Job
 from prunner_trio.execution.housekeeping import Housekeeping
-from prunner_trio.execution.job import JobRun, Services
+from prunner_trio.execution.job import JobRun
+from prunner_trio.execution.services import Services
 from prunner_trio.model import Event, EventKind, JobId, Pause, PipelineRecord, State
 from prunner_trio.policy import Waiting, startable
 
@@ -58,7 +59,7 @@ class Lines:
 
     def __init__(self, definitions: Definitions, services: Services, new_id: Callable[[], JobId]) -> None:
         self._definitions = definitions
-        self._services = attrs.evolve(services, publish=self._publish)
+        self._services = attrs.evolve(services, publish=self._tell)
         self._new_id = new_id
         self._bus = Bus()
         self._lines: dict[str, Line] = {p.name: Line(p) for p in definitions}

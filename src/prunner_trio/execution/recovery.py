@@ -11,9 +11,10 @@ import attrs
 
 from prunner_trio.definition.pipeline import OnDaemonCrash
 from prunner_trio.execution.continuing import begun_anew, can_go_on, without_own_stop
-from prunner_trio.execution.job import DAEMON_DIED, Services
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged, JobReset, Journal, Remaining, SavedJob, TaskChanged, task_key
+from prunner_trio.execution.services import Services
+from prunner_trio.execution.stopping import DAEMON_DIED
 from prunner_trio.model import State, StopReason, StopRequest, TaskView
 
 __all__ = ["take_up"]
