@@ -21,6 +21,8 @@ from prunner_trio.client.sse import Event
 
 __all__ = ["events"]
 
+_CHANGES = ("job", "task", "moved", "pipeline", "removed")
+
 
 @at_daemon
 def events(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
@@ -39,7 +41,7 @@ async def _listen(daemon: Daemon, job_id: str, paper: Paper, as_json: bool) -> i
                 return True
             if event.name == "reset":
                 await note("the daemon cannot tell what happened meanwhile")
-            if event.name not in ("job", "task", "removed") and not (as_json and event.name in ("ready", "reset")):
+            if event.name not in _CHANGES and not (as_json and event.name in ("ready", "reset")):
                 continue
             occurrence = json.loads(event.data)
             if as_json:

@@ -31,6 +31,7 @@ class Wish:
 
     Attributes:
         logs: show what tasks write.
+        taken_over: also what a retry has taken over of another job.
         quiet: show nothing else: how the job ends is not of interest, nor is it the exit status.
         tasks: of these alone; None: of all.
         tail: of each log, begin with so many lines from its end; None: with the first.
@@ -39,6 +40,7 @@ class Wish:
     """
 
     logs: bool = False
+    taken_over: bool = True
     quiet: bool = False
     as_json: bool = False
     plain: bool = False
@@ -175,6 +177,8 @@ class _Following:
 
     def _begin_log(self, task: Task) -> None:
         name = task["name"]
+        if not self.wish.taken_over and task.get("from_job"):
+            return
         if task["started"] is None or name in self._open or (name, self.job["attempt"]) in self._shown:
             return
         if self.wish.tasks is None or name in self.wish.tasks:

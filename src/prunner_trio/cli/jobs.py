@@ -7,12 +7,23 @@ from prunner_trio.cli.flags import Parsed
 from prunner_trio.cli.moments import age, span
 from prunner_trio.cli.paper import Paper
 from prunner_trio.cli.remote import at_daemon
-from prunner_trio.cli.rows import job_fields, job_table, tab_line, task_fields, task_table, took, why
+from prunner_trio.cli.rows import (
+    audit_table,
+    deed_fields,
+    job_fields,
+    job_table,
+    tab_line,
+    task_fields,
+    task_table,
+    took,
+    why,
+)
 from prunner_trio.cli.status import colored, sign, word
 from prunner_trio.cli.text import plain
 from prunner_trio.cli.which import find_job, no_such_pipeline, pipeline_names
 from prunner_trio.client import Daemon, Job, JobPage, call
-from prunner_trio.client.requests import list_jobs
+from prunner_trio.client.requests import get_audit, list_jobs
+from prunner_trio.client.shapes import Audit
 
 __all__ = ["jobs", "show"]
 
@@ -44,20 +55,25 @@ def jobs(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
 def show(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
     """Show one job with its tasks."""
     job = find_job(daemon, parsed.operands[0])
+    audit: Audit = call(daemon, get_audit(job["id"]))
     if parsed.values.switch("json"):
-        paper.json(job)
+        paper.json({**job, "audit": audit["entries"]})
     elif paper.terminal:
-        paper.lines(_facts(job, paper))
+        paper.lines(_facts(job, audit, paper))
         paper.lines(["", *task_table(job["tasks"], paper.width, time.time(), colors=paper.colors)])
+        if len(audit["entries"]) > 1:
+            paper.lines(["", *audit_table(audit["entries"], paper.width)])
     else:
         paper.lines([tab_line(("job", *job_fields(job)))])
         paper.lines(tab_line(("task", *task_fields(task))) for task in job["tasks"])
+        paper.lines(tab_line(("audit", *deed_fields(deed))) for deed in audit["entries"])
     return 0
 
 
-def _facts(job: Job, paper: Paper) -> list[str]:
+def _facts(job: Job, audit: Audit, paper: Paper) -> list[str]:
     now = time.time()
     state = colored(f"{sign(job['state'])} {word(job)}", job["state"], colors=paper.colors)
+    retries = [deed["detail"] for deed in audit["entries"] if deed["action"] == "retried"]
     facts = [
         ("job", job["id"]),
         ("pipeline", plain(job["pipeline"])),
@@ -69,9 +85,11 @@ def _facts(job: Job, paper: Paper) -> list[str]:
         ("created", f"{job['created']} ({age(job['created'], now)} ago)"),
         ("waited", span(job["waited"]) if job["waited"] is not None else ""),
         ("took", took(job, now) if job["started"] else ""),
+        ("retry of", job.get("retry_of") or ""),
+        ("retried by", ", ".join(retries)),
         ("attempt", str(job["attempt"]) if job["attempt"] > 1 else ""),
     ]
-    return [f"{name:<10}{text}" for name, text in facts if text]
+    return [f"{name:<12}{text}" for name, text in facts if text]
 
 
 def _value(value: object) -> str:

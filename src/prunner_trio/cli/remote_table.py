@@ -30,6 +30,12 @@ _PLAIN = ("disable-ansi",)
 _FOR_JOB = "JOB is an id, its beginning (4 letters or more), the name of a pipeline for its latest job, or `latest`."
 _BY_OUTCOME = "The exit status tells how the job ended: 0 succeeded, 10 failed, 11 timed out, 12 canceled."
 _ON_INTERRUPT = Flag("cancel-on-interrupt", "Ctrl-C cancels the job; without, it goes on", Kind.SWITCH)
+_FOLLOWING = (
+    Flag("wait", "wait until it is over", Kind.SWITCH, short="w"),
+    Flag("follow", "show what its tasks write until it is over", Kind.SWITCH, short="f"),
+    _ON_INTERRUPT,
+    Flag("key", "the same key within 24 hours starts no second job; without: a random one", value="TEXT"),
+)
 
 REMOTE_COMMANDS = (
     Command(
@@ -40,10 +46,7 @@ REMOTE_COMMANDS = (
         flags=(
             *VARIABLES,
             Flag("partition", "its part of the wait list", value="NAME"),
-            Flag("wait", "wait until it is over", Kind.SWITCH, short="w"),
-            Flag("follow", "show what its tasks write until it is over", Kind.SWITCH, short="f"),
-            _ON_INTERRUPT,
-            Flag("key", "the same key within 24 hours starts no second job; without: a random one", value="TEXT"),
+            *_FOLLOWING,
             JSON,
             *DAEMON_FLAGS,
         ),
@@ -51,6 +54,25 @@ REMOTE_COMMANDS = (
         details=(
             "Shows the id of the job, once the job is on disk. A connection that breaks meanwhile is tried again, and\n"
             f"never starts a second job. With --wait and --follow:\n{_BY_OUTCOME}"
+        ),
+    ),
+    Command(
+        "retry",
+        "do a job again as a new one",
+        "prunner-trio retry latest --failed --follow\nprunner-trio retry build -v branch=main",
+        operands=("JOB",),
+        flags=(
+            Flag("failed", "keep what the tasks that are done have done, and run the others", Kind.SWITCH),
+            *VARIABLES,
+            *_FOLLOWING,
+            JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=(
+            f"{_FOR_JOB}\n"
+            "Its variables are those of the new one, unless others are given. Shows the id of the new job.\n"
+            f"With --wait and --follow:\n{_BY_OUTCOME}"
         ),
     ),
     Command(
@@ -91,7 +113,8 @@ REMOTE_COMMANDS = (
         details=(
             f"{_FOR_JOB}\n"
             "In a pipe the first line is `job` and what `jobs` shows; then, for each task, `task`, its name, state,\n"
-            "exit code, seconds that it took and reason, with tabs between."
+            "exit code, seconds that it took and reason; and for each thing that somebody did to it, `audit`, time,\n"
+            "action, user and detail, with tabs between. As JSON that is `audit`."
         ),
     ),
     Command(
@@ -139,12 +162,61 @@ REMOTE_COMMANDS = (
     ),
     Command(
         "cancel",
-        "stop a job",
-        "prunner-trio cancel build --wait",
+        "stop a job, or one of its tasks",
+        "prunner-trio cancel build --wait\nprunner-trio cancel latest --task test",
         operands=("JOB",),
-        flags=(Flag("wait", "wait until none of its processes is left", Kind.SWITCH, short="w"), JSON, *DAEMON_FLAGS),
+        flags=(
+            Flag("task", "only this task; the job goes on", value="TASK"),
+            Flag("wait", "wait until none of its processes is left", Kind.SWITCH, short="w"),
+            JSON,
+            *DAEMON_FLAGS,
+        ),
         shared=_PLAIN,
         details=_FOR_JOB,
+    ),
+    Command(
+        "queue",
+        "show the jobs that wait: where, and why",
+        "prunner-trio queue",
+        optional=("PIPELINE",),
+        flags=(JSON, *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details=(
+            "In the order in which they are to start. In a pipe a job is a line of id, pipeline, position (none: it\n"
+            "has a slot already), reason, user, time of creation and all this as a sentence, with tabs between."
+        ),
+    ),
+    Command(
+        "move",
+        "give a job another place in the wait list of its pipeline",
+        "prunner-trio move 0123abcd --to 1\nprunner-trio move 0123abcd --after 89ef4567",
+        operands=("JOB",),
+        flags=(
+            Flag("to", "the position, from 1; beyond the end: the last", value="NUMBER", check=whole_number(1, 10**9)),
+            Flag("before", "right before this job", value="JOB"),
+            Flag("after", "right after this job", value="JOB"),
+            JSON,
+            *DAEMON_FLAGS,
+        ),
+        shared=_PLAIN,
+        details=f"{_FOR_JOB}\nOne of the three flags is needed. To take a job off the list: `cancel`.",
+    ),
+    Command(
+        "pause",
+        "let a pipeline accept jobs and start none, also over restarts",
+        "prunner-trio pause deploy",
+        operands=("PIPELINE",),
+        flags=(JSON, *DAEMON_FLAGS),
+        shared=_PLAIN,
+        details="Jobs that run go on. See `resume`, and `queue` for what is paused.",
+    ),
+    Command(
+        "resume",
+        "let a paused pipeline start jobs again",
+        "prunner-trio resume deploy",
+        operands=("PIPELINE",),
+        flags=(JSON, *DAEMON_FLAGS),
+        shared=_PLAIN,
     ),
     Command(
         "pipelines",
@@ -153,6 +225,7 @@ REMOTE_COMMANDS = (
         flags=(JSON, *DAEMON_FLAGS),
         shared=_PLAIN,
         details=(
+            "`paused` stands for the slots of a pipeline that starts none.\n"
             "In a pipe a pipeline is a line of name, running jobs, slots, waiting jobs and, of the latest job that\n"
             "has ended, outcome, seconds that it took and time of its end, with tabs between."
         ),

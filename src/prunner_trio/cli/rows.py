@@ -6,15 +6,20 @@ from prunner_trio.cli.moments import age, span
 from prunner_trio.cli.status import colored, sign, word
 from prunner_trio.cli.text import fit, plain, width_of
 from prunner_trio.client import Job, Occurrence, Pipeline, Task
+from prunner_trio.client.shapes import Deed, QueuedJob
 
 __all__ = [
     "SHORT_ID",
+    "audit_table",
+    "deed_fields",
     "event_line",
     "job_fields",
     "job_table",
     "needs_text",
     "pipeline_fields",
     "pipeline_table",
+    "queue_table",
+    "queued_fields",
     "tab_line",
     "table",
     "task_fields",
@@ -104,12 +109,17 @@ def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool) -
             task["state"],
             took(task, now),
             "" if task["exit_code"] is None else str(task["exit_code"]),
-            plain(task["reason"]) or needs_text(task),
+            plain(task["reason"]) or _run_by(task) or needs_text(task),
         )
         for task in tasks
     ]
     lines = table(("TASK", "STATE", "TOOK", "EXIT", ""), rows, width)
     return _in_colors(lines, [task["state"] for task in tasks], colors=colors)
+
+
+def _run_by(task: Task) -> str:
+    other = task.get("from_job")
+    return f"run by job {other[:SHORT_ID]}" if other else ""
 
 
 def took(one: Job | Task, now: float) -> str:
@@ -135,12 +145,56 @@ def task_note(task: Task) -> str:
     return f"{plain(task['name'])} {task['state']}{after}{f': {reason}' if reason else ''}"
 
 
+def queue_table(jobs: Sequence[QueuedJob], width: int, now: float) -> list[str]:
+    """Return jobs that wait as a table."""
+    rows = [
+        (
+            job["id"][:SHORT_ID],
+            plain(job["pipeline"]),
+            plain(job["user"]) or "-",
+            age(job["created"], now),
+            plain(job["waiting"]["text"]),
+        )
+        for job in jobs
+    ]
+    return table(("JOB", "PIPELINE", "USER", "WAITS", "FOR"), rows, width, kept=1)
+
+
+def queued_fields(job: QueuedJob) -> tuple[object, ...]:
+    """Return the fields of a job that waits for a line: id, pipeline, position, reason, user, created, text."""
+    waiting = job["waiting"]
+    return (
+        job["id"],
+        job["pipeline"],
+        waiting["position"],
+        waiting["reason"],
+        job["user"],
+        job["created"],
+        waiting["text"],
+    )
+
+
+def audit_table(deeds: Sequence[Deed], width: int) -> list[str]:
+    """Return an audit as a table."""
+    rows = [(deed["at"], _deed(deed), plain(deed["by"]) or "-", plain(deed["detail"])) for deed in deeds]
+    return table(("WHEN", "DEED", "BY", ""), rows, width)
+
+
+def deed_fields(deed: Deed) -> tuple[object, ...]:
+    """Return the fields of an entry of an audit for a line: time, action, user, detail."""
+    return (deed["at"], deed["action"], deed["by"], deed["detail"])
+
+
+def _deed(deed: Deed) -> str:
+    return plain(deed["action"]).replace("_", " ")
+
+
 def pipeline_table(pipelines: Sequence[Pipeline], width: int, now: float, *, colors: bool) -> list[str]:
     """Return pipelines as a table, with a sign for each of their latest ends, the newest at the right."""
     rows = [
         (
             plain(pipeline["name"]),
-            f"{pipeline['running']}/{pipeline['concurrency']}",
+            "paused" if pipeline.get("paused") else f"{pipeline['running']}/{pipeline['concurrency']}",
             str(pipeline["waiting"]),
             "".join(sign(end["state"]) for end in pipeline["ends"][-10:]) or "-",
             span(pipeline["last"]["duration"]) if pipeline["last"] else "-",
@@ -173,4 +227,5 @@ def event_line(event: Occurrence, *, terminal: bool) -> str:
         return tab_line(fields)
     what = plain(event["pipeline"]) + (f"/{plain(event['task'])}" if event["task"] is not None else "")
     reason = f": {plain(event['reason'])}" if event["reason"] else ""
-    return f"{event['at'][11:23]} {event['job'][:SHORT_ID]} {sign(event['state'])} {what} {event['state']}{reason}"
+    who = (event["job"] or "-")[:SHORT_ID]
+    return f"{event['at'][11:23]} {who} {sign(event['state'])} {what} {event['state']}{reason}"

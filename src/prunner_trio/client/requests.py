@@ -9,12 +9,18 @@ __all__ = [
     "STREAMS",
     "Request",
     "cancel",
+    "cancel_task",
     "events",
+    "get_audit",
     "get_job",
     "get_log",
+    "get_queue",
     "list_jobs",
     "list_pipelines",
+    "move",
+    "retry",
     "schedule",
+    "set_pause",
     "sign_in_link",
     "since_event",
 ]
@@ -64,6 +70,39 @@ def schedule(pipeline: str, variables: Mapping[str, object], partition: str, key
 def cancel(job_id: str, wait: float) -> Request:
     """Ask a job to stop; the answer waits so many seconds for its end."""
     return Request("POST", f"{_job(job_id)}/cancel?wait={wait:g}")
+
+
+def retry(job_id: str, only_failed: bool, variables: Mapping[str, object], key: str) -> Request:
+    """Ask for a job that does another one again; the same key makes no second one."""
+    asked = {"only_failed": only_failed, "variables": variables}
+    headers = (("content-type", "application/json"), ("idempotency-key", key))
+    return Request("POST", f"{_job(job_id)}/retry", headers, json.dumps(asked).encode())
+
+
+def cancel_task(job_id: str, task: str) -> Request:
+    """Ask one task of a job to stop."""
+    return Request("POST", f"{_job(job_id)}/tasks/{quote(task, safe='')}/cancel")
+
+
+def get_queue() -> Request:
+    """Ask for all jobs that wait."""
+    return Request("GET", "/v1/queue")
+
+
+def move(job_id: str, place: Mapping[str, object]) -> Request:
+    """Ask for another place of a job in its wait list: `before`, `after` or `to`."""
+    headers = (("content-type", "application/json"),)
+    return Request("POST", f"{_job(job_id)}/move", headers, json.dumps(place).encode())
+
+
+def set_pause(pipeline: str, verb: str) -> Request:
+    """Ask to `pause` or to `resume` a pipeline."""
+    return Request("POST", f"/v1/pipelines/{quote(pipeline, safe='')}/{verb}")
+
+
+def get_audit(job_id: str) -> Request:
+    """Ask who did what to a job."""
+    return Request("GET", f"{_job(job_id)}/audit")
 
 
 def get_log(job_id: str, task: str, stream: str, *, tail: int | None = None, follow: bool = False) -> Request:

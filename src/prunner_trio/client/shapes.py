@@ -4,19 +4,25 @@ A daemon may be newer than its client, so there may be more members than these; 
 """
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 __all__ = [
+    "Audit",
+    "Deed",
     "End",
     "Job",
     "JobPage",
     "LogEnd",
     "LogPiece",
     "Occurrence",
+    "Pause",
     "Pipeline",
     "PipelineList",
+    "PipelinePause",
+    "QueuedJob",
     "SignInLink",
     "Task",
+    "WaitLists",
     "Waiting",
 ]
 
@@ -24,6 +30,8 @@ __all__ = [
 class Waiting(TypedDict):
     """Why a job does not run yet."""
 
+    reason: str
+    position: int | None
     text: str
 
 
@@ -39,6 +47,7 @@ class Task(TypedDict):
     ended: str | None
     duration: float | None
     exit_code: int | None
+    from_job: NotRequired[str | None]
 
 
 class Job(TypedDict):
@@ -53,6 +62,7 @@ class Job(TypedDict):
     user: str
     partition: str
     variables: Mapping[str, object]
+    retry_of: NotRequired[str | None]
     attempt: int
     created: str
     started: str | None
@@ -92,6 +102,7 @@ class Pipeline(TypedDict):
     running: int
     waiting: int
     concurrency: int
+    paused: "NotRequired[Pause | None]"
     last: End | None
     ends: list[End]
 
@@ -107,7 +118,7 @@ class Occurrence(TypedDict):
 
     seq: int
     at: str
-    job: str
+    job: str | None
     pipeline: str
     task: str | None
     state: str
@@ -135,3 +146,51 @@ class SignInLink(TypedDict):
 
     path: str
     expires: str
+
+
+class Pause(TypedDict):
+    """Since when a pipeline is paused, and by whom."""
+
+    at: str
+    by: str
+
+
+class PipelinePause(TypedDict):
+    """Whether a pipeline is paused."""
+
+    pipeline: str
+    paused: Pause | None
+
+
+class QueuedJob(TypedDict):
+    """A job that waits."""
+
+    id: str
+    number: int
+    pipeline: str
+    user: str
+    partition: str
+    created: str
+    waiting: Waiting
+
+
+class WaitLists(TypedDict):
+    """All jobs that wait, and what is paused."""
+
+    jobs: list[QueuedJob]
+    paused: list[PipelinePause]
+
+
+class Deed(TypedDict):
+    """What somebody did."""
+
+    at: str
+    action: str
+    by: str
+    detail: str
+
+
+class Audit(TypedDict):
+    """Who did what to a job."""
+
+    entries: list[Deed]

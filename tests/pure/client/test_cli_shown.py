@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from prunner_trio.cli.frame import choice, depths, frame
 from prunner_trio.cli.moments import seconds_of
 from prunner_trio.cli.rows import (
+    audit_table,
     event_line,
     job_fields,
     job_table,
     pipeline_fields,
     pipeline_table,
+    queue_table,
+    queued_fields,
     tab_line,
     table,
     task_note,
@@ -23,6 +26,7 @@ from prunner_trio.cli.status import EXITS, exit_status, failed_status
 from prunner_trio.cli.summary import summary
 from prunner_trio.cli.text import width_of
 from prunner_trio.client import Job, Kind, Occurrence, Pipeline, Task
+from prunner_trio.client.shapes import Deed, QueuedJob
 from prunner_trio.http.v1.models import Outcome
 
 ID = "0123abcd-0000-4000-8000-000000000000"
@@ -114,6 +118,33 @@ def test_tasks_tell_their_reason_or_what_they_need() -> None:
     assert task_table(tasks, 100, NOW, colors=False)[1:] == [
         "✗ a   error    12s   3     exit status 3",
         "· b   waiting  -           ← a",
+    ]
+
+
+def test_a_task_that_was_taken_over_names_the_job_that_ran_it() -> None:
+    (line,) = task_table([a_task("a", from_job=ID)], 100, NOW, colors=False)[1:]
+    assert line == "✓ a   done   12s   0     run by job 0123abcd"
+
+
+def test_who_waits_is_shown_with_the_reason() -> None:
+    job: Any = {"id": ID, "number": 1, "pipeline": "site", "user": "", "partition": "", "created": START}
+    job["waiting"] = {"reason": "slots", "position": 1, "text": "position 1 of 1: 1 of 1 slots are taken"}
+    assert queue_table([QueuedJob(**job)], 100, NOW) == [
+        "JOB       PIPELINE  USER  WAITS  FOR",
+        "0123abcd  site      -     1m00s  position 1 of 1: 1 of 1 slots are taken",
+    ]
+    assert queued_fields(job) == (ID, "site", 1, "slots", "", START, "position 1 of 1: 1 of 1 slots are taken")
+
+
+def test_an_audit_is_a_table_of_deeds() -> None:
+    deeds = [
+        Deed(at=START, action="scheduled", by="jane", detail=""),
+        Deed(at=END, action="task_canceled", by="", detail="a\nb"),
+    ]
+    assert audit_table(deeds, 100) == [
+        "WHEN                      DEED           BY",
+        "2026-01-02T03:04:05.000Z  scheduled      jane",
+        "2026-01-02T03:04:17.000Z  task canceled  -     a␊b",
     ]
 
 

@@ -107,12 +107,15 @@ def test_jobs_are_filtered(remote: Any, site: str, bad: str) -> None:
 def test_show_is_lines_in_a_pipe_and_the_job_as_json(remote: Any, bad: str) -> None:
     first, *tasks = (line.split("\t") for line in remote.ok("show", bad).splitlines())
     assert first[:5] == ["job", bad, "bad", "error", "failed"]
+    *tasks, deed = tasks
     assert [line[:4] for line in tasks] == [
         ["task", "first", "done", "0"],
         ["task", "second", "error", "3"],
         ["task", "third", "canceled", ""],
     ]
-    assert json.loads(remote.ok("show", bad, "--json"))["id"] == bad
+    assert (deed[0], deed[2], len(deed)) == ("audit", "scheduled", 5)
+    shown = json.loads(remote.ok("show", bad, "--json"))
+    assert (shown["id"], [deed["action"] for deed in shown["audit"]]) == (bad, ["scheduled"])
 
 
 def test_a_job_is_found_by_the_beginning_of_its_id_by_latest_and_by_its_pipeline(remote: Any, bad: str) -> None:
