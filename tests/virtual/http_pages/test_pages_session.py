@@ -215,3 +215,16 @@ def test_links_that_nobody_uses_are_forgotten(play, token):
         assert (await browser.get(links[1])).status == 200
 
     play(scenario, signed_in=False)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_cannot_sign_somebody_in_without_a_click(play, token, site):
+    async def scenario(browser):
+        link = await link_for(browser, token(sub="joe"))
+        page = await browser.get(link, sec_fetch_site=site)
+        assert browser.cookies == {}
+        assert (await browser.post("/sign-in", {"once": link.partition("=")[2]}, sec_fetch_site=site)).status == 403
+        assert (await browser.submit(page, page.html.one("form"))).title == "Signed in"
+        assert "joe" in (await browser.get("/")).html.one("header").text
+
+    play(scenario, signed_in=False)

@@ -7,6 +7,7 @@ from quart import Response
 from prunner_trio.errors import Unauthorized
 from prunner_trio.http.auth import Gate
 from prunner_trio.http.facts import Request
+from prunner_trio.http.origin import is_foreign
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.visit import local_path
 from prunner_trio.http.sign_in_links import SignInLinks
@@ -47,7 +48,10 @@ class Sessions:
         """Answer a link that signs in, with a page that leads on.
 
         Not with a redirection: a browser that comes from a page of another site would not send the new cookie with it.
+        Such a page could also sign somebody in as somebody else, so then a button has to be pressed.
         """
+        if request.method == "GET" and is_foreign(request):
+            return self._front.bare("confirm.html", root, code=code)
         token = None if _ahead(request) else self._links().take(code)
         if token is None:
             text = "This link has been used, or is too old: it is good once, for a minute. Make another one."

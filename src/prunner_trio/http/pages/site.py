@@ -160,6 +160,8 @@ class _Site:
         form = await _form()
         if is_foreign(facts):
             return self._sessions.page(root, "", problem="The form came from a page of another origin.", status=403)
+        if code := form.get("once", ""):
+            return self._sessions.by_link(facts, root, code)
         return self._sessions.sign_in(facts, root, form.get("token", ""), form.get("next", ""))
 
     async def sign_out(self, visit: Visit) -> Response:
