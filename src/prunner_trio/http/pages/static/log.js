@@ -750,11 +750,18 @@ function start(page) {
       view = each;
       tell();
     });
-    begun[index].then(() => {
-      if (!(each === view && toLine())) each.toEnd();
-      if (each === view) each.box.focus({ preventScroll: true });
-      tell();
-    });
+    begun[index].then(
+      () => {
+        if (!(each === view && toLine())) each.toEnd();
+        if (each === view) each.box.focus({ preventScroll: true });
+        tell();
+      },
+      () => {
+        // What the server has put into the page stays.
+        page.classList.remove("scripted");
+        for (const element of [form, lineForm, wrap]) element.hidden = true;
+      },
+    );
   });
 }
 
