@@ -1,6 +1,6 @@
 """Reading definition files: from YAML to pipelines, with every problem named by file, line and column."""
 
-from prunner_trio.definition.check import parse_definitions, problems_json, startup_text
+from prunner_trio.definition.check import parse_definitions
 from prunner_trio.definition.duration import format_duration, parse_duration
 from prunner_trio.definition.graph import cycles, order, to_dot, to_svg, to_text
 from prunner_trio.definition.incoming import HOOK_SECRET_VARIABLE, HookKind, HookVariable, IncomingHook, VariableType
@@ -18,6 +18,7 @@ from prunner_trio.definition.pipeline import (
     QueueStrategy,
     TaskDef,
 )
+from prunner_trio.definition.problems import problems_json, startup_text
 from prunner_trio.definition.schema import json_schema
 
 __all__ = [
