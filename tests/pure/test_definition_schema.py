@@ -10,7 +10,7 @@ import yaml
 
 from prunner_trio.definition import Hook, Limits, Notify, PipelineDef, TaskDef, json_schema, parse_definitions
 from prunner_trio.definition.incoming_schema import INCOMING, SOURCE
-from prunner_trio.definition.schema import FILE, HANDLER, HOOK, LEVELS, LIMITS, NOTIFY, PIPELINE, TASK
+from prunner_trio.definition.tables import FILE, HANDLER, HOOK, LEVELS, LIMITS, NOTIFY, PIPELINE, TASK
 
 MANUAL = Path(__file__).parents[2] / "docs" / "definitions.md"
 DERIVED = {"name", "file"}

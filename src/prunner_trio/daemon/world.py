@@ -8,12 +8,12 @@ from pathlib import Path
 import attrs
 
 from prunner_trio.daemon.dotenv import read_dotenv_files
-from prunner_trio.definition import HOOK_SECRET_VARIABLE, schema
+from prunner_trio.definition import HOOK_SECRET_VARIABLE, tables
 
 __all__ = ["World", "look_around"]
 
 SECRET_VARIABLE = "PRUNNER_JWT_SECRET"
-_OF_HOOKS = (schema.SECRET_VARIABLE, HOOK_SECRET_VARIABLE)
+_OF_HOOKS = (tables.SECRET_VARIABLE, HOOK_SECRET_VARIABLE)
 
 
 @attrs.frozen

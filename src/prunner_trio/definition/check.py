@@ -22,7 +22,7 @@ from prunner_trio.definition.pipeline import (
     PipelineDef,
     TaskDef,
 )
-from prunner_trio.definition.schema import EXTENSION, FILE, HANDLER, HINTED, HOOK, LIMITS, NOTIFY, PIPELINE, TASK
+from prunner_trio.definition.tables import EXTENSION, FILE, HANDLER, HINTED, HOOK, LIMITS, NOTIFY, PIPELINE, TASK
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode, read_nodes
 from prunner_trio.errors import InvalidDefinition, Problem
 

@@ -11,9 +11,9 @@ from prunner_trio.definition.check_parts import Where, Wrong, describe, quote, t
 from prunner_trio.definition.duration import parse_duration
 from prunner_trio.definition.keys import Key
 from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, QueueStrategy
-from prunner_trio.definition.schema import SECRET_VARIABLE
 from prunner_trio.definition.size import parse_log_limit, parse_size
 from prunner_trio.definition.suggest import closest
+from prunner_trio.definition.tables import SECRET_VARIABLE
 from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, TextNode
 from prunner_trio.errors import Problem
 
