@@ -202,7 +202,7 @@ def test_matches_are_told_as_json(told) -> None:
         assert got == {"offset": 0, "next": 11, "size": 11, "line": 2, "lines": [1]}
         later = (await api("GET", f"{log}/matches?text=o&offset=4&line=1")).json
         assert later == {"offset": 4, "next": 11, "size": 11, "line": 2, "lines": [1]}
-        for query in ("", "?text=", f"?text={'x' * 201}", "?text=a&line=x"):
+        for query in ("", "?text=", f"?text={'x' * 201}", "?text=a&line=x", "?text=%0A", "?text=e%0At", "?text=%0At"):
             assert (await api("GET", f"{log}/matches{query}")).problem == (400, "invalid-query"), query
         assert (await api("GET", f"{log[:-6]}stdin/matches?{urlencode({'text': 'x'})}")).problem == (404, "not-found")
         assert (await api("GET", f"{log}/matches?text=a", auth="")).status == 401

@@ -296,6 +296,8 @@ class Handlers:
     async def matches(self, call: Call) -> Answer:
         """Answer with which lines of a log hold a text."""
         asked: MatchesQuestion = call.query
+        if "\n" in asked.text:
+            _conflict("text", "has a line feed, which is in no line")
         return json_answer(await find_lines(await self._log(call), asked.text, asked.offset, asked.line))
 
     async def _log(self, call: Call) -> Log:

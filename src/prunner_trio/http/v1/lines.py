@@ -95,6 +95,7 @@ async def find_lines(log: Log, text: str, offset: int, line: int) -> LogMatches:
     """Return which lines from `offset` on hold a text; ASCII letters count as equal in either case.
 
     Args:
+        text: at least one character, and no line feed.
         line: the number of the line that begins at `offset`.
     """
     size = await log.size()
@@ -133,5 +134,5 @@ class _Searched:
             done = data.find(b"\n", found)
             if done < 0:
                 return
-            found = data.find(self.wanted, done)
+            found = data.find(self.wanted, done + 1)  # that is a step on, whatever is wanted
         self.line += data.count(b"\n", done)
