@@ -14,8 +14,10 @@ import trio
 import trio.testing
 
 from prunner_trio.definition.pipeline import Definitions, PipelineDef
+from prunner_trio.execution.seams import SavedJob
 from prunner_trio.http.about import Tell, nothing_known
 from prunner_trio.http.app import create_app
+from prunner_trio.model import JobId
 from prunner_trio.storage.memory import MemoryJournal
 from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
 
@@ -339,6 +341,30 @@ def check_page(page: Page) -> None:
 
 
 Scenario = Callable[[Browser], Awaitable[object]]
+
+
+class ReadByBoth(MemoryJournal):
+    """A journal that answers nobody who looks for an unknown job before two have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = trio.Event()
+        self._looking = 0
+
+    async def find(self, job_id: JobId) -> SavedJob | None:
+        found = await super().find(job_id)
+        if found is None:
+            self._looking += 1
+            if self._looking == 2:
+                self._both.set()
+            await self._both.wait()
+        return found
+
+
+@pytest.fixture
+def both_read() -> MemoryJournal:
+    """A journal in which neither of two equal requests finds what the other one makes."""
+    return ReadByBoth()
 
 
 @pytest.fixture

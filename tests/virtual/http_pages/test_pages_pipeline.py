@@ -1,6 +1,7 @@
 """The page of a pipeline: its form starts jobs with what was entered, once; its list finds jobs."""
 
 import pytest
+import trio
 
 from prunner_trio.definition.pipeline import QueueStrategy
 from prunner_trio.testing import Act
@@ -95,6 +96,23 @@ def test_a_form_that_is_sent_twice_makes_one_job_and_another_form_another_one(pl
         assert len({answer.headers["location"] for answer in (first, third, fourth)}) == 3
 
     play(scenario, one(task={"script": ASKS}, concurrency=9))
+
+
+def test_a_form_that_is_sent_twice_at_once_makes_one_job(play, one, both_read):
+    async def scenario(browser):
+        page = await browser.get("/pipeline/p")
+        answers = []
+
+        async def send():
+            answers.append(await browser.submit(page, start_form(page), **{"v.branch": "a"}))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            nursery.start_soon(send)
+        assert [answer.status for answer in answers] == [303, 303]
+        assert len({answer.headers["location"] for answer in answers}) == 1
+
+    play(scenario, one(task={"script": ASKS}, concurrency=9), journal=both_read)
 
 
 def test_a_pipeline_without_variables_is_started_by_a_button_of_the_overview(play, one):

@@ -52,6 +52,25 @@ def test_a_failed_job_is_done_again_from_where_it_failed(play, task):
     )
 
 
+def test_a_retry_that_is_sent_twice_at_once_makes_one_job(play, one, both_read):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        await job.wait()
+        page = await browser.get(f"/jobs/{job.id}")
+        answers = []
+
+        async def send():
+            answers.append(await browser.submit(page, forms(page, "head")["Run again"]))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            nursery.start_soon(send)
+        assert [answer.status for answer in answers] == [303, 303]
+        assert len({answer.headers["location"] for answer in answers}) == 1
+
+    play(scenario, one(), journal=both_read)
+
+
 def test_what_cannot_be_done_again_is_told(play, one):
     async def scenario(browser):
         job = await browser.rig.runner.schedule("p")

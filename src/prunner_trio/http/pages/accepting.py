@@ -3,25 +3,42 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from prunner_trio.errors import InvalidVariable, JobNotFound, PipelineNotFound, QueueDisabled, QueueFull, ShuttingDown
 from prunner_trio.http.pages.start_form import BadForm
 from prunner_trio.http.pages.visit import Refusal, Visit
+from prunner_trio.http.port import JobPort
 from prunner_trio.model import JobId, JobView
 
-__all__ = ["accepted", "id_for", "known_job"]
+__all__ = ["accept_once", "id_for", "known_job"]
 
 
-@contextmanager
-def accepted() -> Iterator[None]:
-    """Turn what a runner says to a new job into what a page says.
+async def accept_once(visit: Visit, job_id: JobId, submit: Callable[[], JobPort]) -> None:
+    """Accept the job of a form, unless the form has been sent before, and return when it is on disk.
+
+    Args:
+        job_id: see `id_for`.
+        submit: accepts a job with this id, in one synchronous step.
 
     Raises:
         Refusal: it was not accepted.
         BadForm: it has variables that cannot be used.
+        StoreError: it could not be saved.
     """
+    if await known_job(visit, job_id) is not None:
+        return
+    job = visit.runner.job(job_id)  # while the store was asked, the same form may have made it
+    if job is None:
+        with _told_in_words():
+            job = submit()
+    await job.saved()
+
+
+@contextmanager
+def _told_in_words() -> Iterator[None]:
+    """Turn what a runner says to a new job into what a page says."""
     try:
         yield
     except PipelineNotFound as exc:

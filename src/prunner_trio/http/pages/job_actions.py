@@ -1,6 +1,7 @@
 """What can be done to a job from its page: cancel it, one of its tasks, do it again, move it."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from quart import Response
 
@@ -14,7 +15,7 @@ from prunner_trio.errors import (
     TaskNotFound,
     TasksChanged,
 )
-from prunner_trio.http.pages.accepting import accepted, id_for, known_job
+from prunner_trio.http.pages.accepting import accept_once, id_for
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.job_page import job_id_of
 from prunner_trio.http.pages.visit import Refusal, Visit, local_path
@@ -63,13 +64,11 @@ class JobActions:
         original, form = await visit.runner.find(job_id_of(job_id)), await visit.form()
         only_failed = form.get("tasks") == "failed"
         new = id_for(visit.user, form.get("key", ""), ["retry", original.id, only_failed])
-        if await known_job(visit, new) is None:
-            try:
-                with accepted():
-                    job = visit.runner.submit_retry(original, only_failed=only_failed, by=visit.user, job_id=new)
-            except (JobNotFinished, NothingToRetry, TasksChanged) as exc:
-                raise Refusal(409, f"It cannot be done again so: {exc}.") from exc
-            await job.saved()
+        submit = partial(visit.runner.submit_retry, original, only_failed=only_failed, by=visit.user, job_id=new)
+        try:
+            await accept_once(visit, new, submit)
+        except (JobNotFinished, NothingToRetry, TasksChanged) as exc:
+            raise Refusal(409, f"It cannot be done again so: {exc}.") from exc
         return self._front.go(visit.root, f"jobs/{new}")
 
     async def move(self, visit: Visit, job_id: str) -> Response:

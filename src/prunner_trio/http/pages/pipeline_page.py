@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from quart import Response
 
 from prunner_trio.definition.pipeline import PipelineDef
-from prunner_trio.http.pages.accepting import accepted, id_for, known_job
+from prunner_trio.http.pages.accepting import accept_once, id_for, known_job
 from prunner_trio.http.pages.board import Board, Boards
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.jobs_filter import Filter, filter_values, find_jobs
@@ -43,12 +44,8 @@ class PipelinePage:
         try:
             variables, partition = read_form(form), form.get("partition", "")
             job_id = id_for(visit.user, form.get("key", ""), [name, variables, partition])
-            if await known_job(visit, job_id) is None:
-                with accepted():
-                    job = visit.runner.submit(
-                        name, variables=variables, user=visit.user, partition=partition, job_id=job_id
-                    )
-                await job.saved()
+            submit = partial(visit.runner.submit, name, variables=variables, user=visit.user, partition=partition)
+            await accept_once(visit, job_id, partial(submit, job_id=job_id))
         except BadForm as exc:
             return await self._once_more(visit, definition, form, exc.problems)
         return self._front.go(visit.root, f"jobs/{job_id}")
