@@ -192,6 +192,32 @@ def test_a_job_that_was_there_before_anybody_looked_is_traced_from_its_next_chan
     assert [seconds(span) for span in spans.named("b")] == [(3, 8), (11, 16)]
 
 
+def test_a_pause_is_no_job(one):
+    async def scenario(rig, spans):
+        rig.runner.pause("p")
+        rig.runner.resume("p")
+        spans.made.leave()
+
+    assert traced(scenario, CHAIN).by_name() == {}
+
+
+def test_a_job_that_was_there_before_does_not_belong_to_the_trace_of_who_moved_it(one):
+    spans = Spans()
+
+    async def scenario(rig):
+        _, second, third = [await rig.schedule("p") for _ in range(3)]
+
+        async def moving(scope, receive, send):
+            rig.runner.move(third.id, to=1)
+
+        with spans.made.watching(rig.runner):
+            await TracedRequests(moving)({"headers": [(b"traceparent", HEADER.encode())]}, None, None)
+            await second.wait()
+
+    simulate(Definitions.of(one()), scenario, {"t": Act(3)})
+    assert [(span.parent, span.kind) for span in spans.named("RUN p")] == [(None, SpanKind.INTERNAL)] * 2
+
+
 def test_a_job_that_cannot_be_saved_has_a_span_that_ends(one):
     journal = MemoryJournal()
 

@@ -81,6 +81,8 @@ class JobSpans:
 
     def observed(self, event: Event) -> None:
         """Take note of a change."""
+        if event.kind is EventKind.PIPELINE:
+            return
         if event.kind is EventKind.TASK:
             self._task_changed(event)
         elif event.kind is EventKind.REMOVED or event.state.final:
@@ -96,11 +98,13 @@ class JobSpans:
         if known is None:
             job = self._runner.job(event.job_id) if self._runner is not None else None
             view = job.view() if job is not None else None
-            parent = self._propagator.extract({_PARENT: asked_by()}, Context()) if asked_by() else Context()
+            # Later changes of a job that was there before us may come while a request is answered that is about others.
+            asked = asked_by() if event.kind is EventKind.JOB and event.state is State.WAITING else ""
+            parent = self._propagator.extract({_PARENT: asked}, Context()) if asked else Context()
             span = self.tracer.start_span(
                 f"RUN {_text(event.pipeline)}",
                 parent,
-                SpanKind.SERVER if asked_by() else SpanKind.INTERNAL,
+                SpanKind.SERVER if asked else SpanKind.INTERNAL,
                 {"cicd.pipeline.name": _text(event.pipeline), "cicd.pipeline.run.id": event.job_id},
                 start_time=_nanoseconds(view.created if view is not None else event.at),
             )
