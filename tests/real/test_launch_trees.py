@@ -17,25 +17,14 @@ from typing import NoReturn
 import attrs
 import pytest
 import trio
+from tests.processes import cgroup_works, command_line, everybody, living
 
 from prunner_trio.execution.seams import Command, Stream
 from prunner_trio.launch import Containment, PosixLauncher, PosixProc, crowd, open_launcher, tree
-from prunner_trio.launch.cgroup import Leaves
 from prunner_trio.launch.procfs import Stat, stat
 from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 def namespaces_work() -> bool:
@@ -87,7 +76,7 @@ class Bed:
                 proc.close()
 
     def alive(self, token: str | None = None) -> list[int]:
-        return [pid for pid in everybody() if (token or self.token).encode() in command_line(pid)]
+        return living(token or self.token)
 
     async def until_alive(self, count: int) -> None:
         while len(self.alive()) < count:
@@ -115,19 +104,6 @@ def null() -> Iterator[Null]:
     null = Null()
     yield null
     null.close()
-
-
-def everybody() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def command_line(pid: int) -> bytes:
-    try:
-        text = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-    # A zombie has no command line, so whoever is found here is alive.
-    return text.replace(b"\0", b" ")
 
 
 def zombie_children() -> list[int]:
@@ -206,7 +182,7 @@ def run(null: Null, containment: Containment, scenario: Callable[[Bed], Awaitabl
         trio.run(main)
     finally:
         for pid in everybody():
-            if token.encode() in command_line(pid):
+            if token in " ".join(command_line(pid)):
                 os.kill(pid, signal.SIGKILL)
     assert zombie_children() == before
 
@@ -288,7 +264,7 @@ def test_leftovers_are_known_while_other_tasks_run(null: Null, containment: Cont
         other = await bed.start("exec sleep 9999")
         proc = await bed.start("(setsid sleep TOKEN &)")
         await proc.wait()
-        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]:
+        while not [pid for pid in bed.alive() if command_line(pid)[:1] == ["sleep"]]:
             await trio.sleep(0.01)
         assert await stop(proc) == [signal.SIGINT]
         assert bed.alive() == []
@@ -304,7 +280,7 @@ def test_who_was_not_there_yet_gets_the_last_signal_too(null: Null, sig: int, mo
     async def scenario(bed: Bed) -> None:
         proc = await bed.start("(setsid sleep TOKEN &)")
         await proc.wait()
-        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]:
+        while not [pid for pid in bed.alive() if command_line(pid)[:1] == ["sleep"]]:
             await trio.sleep(0.01)
         with monkeypatch.context() as patch:
             patch.setattr(tree.Trees, "orphans", lambda self: [])
@@ -349,7 +325,7 @@ def test_an_orphan_with_an_emptied_environment_is_known_if_it_was_seen_before(
 
 async def until_escaped(bed: Bed) -> None:
     """Wait for the last of the three programs: the first ones still have the environment."""
-    while not [pid for pid in bed.alive() if command_line(pid).startswith(b"/bin/sleep")]:
+    while not [pid for pid in bed.alive() if command_line(pid)[:1] == ["/bin/sleep"]]:
         await trio.sleep(0.01)
 
 
@@ -412,7 +388,7 @@ def test_in_a_storm_of_escapes_each_stop_ends_its_own_and_no_neighbor(null: Null
             proc.close()
 
     def is_sleep(pid: int) -> bool:
-        return command_line(pid).startswith(b"/bin/sleep")
+        return command_line(pid)[:1] == ["/bin/sleep"]
 
     run(null, containment, scenario)
 
@@ -698,7 +674,7 @@ def test_who_hides_in_our_own_process_group_is_ended(null: Null, containment: Co
         other = await bed.start("exec sleep 9999")
         proc = await bed.start(script)
         assert await proc.wait() == 0
-        while not [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]:
+        while not [pid for pid in bed.alive() if command_line(pid)[:1] == ["sleep"]]:
             await trio.sleep(0.01)
         assert await stop(proc) == [signal.SIGINT]
         assert bed.alive() == []
@@ -735,7 +711,7 @@ def test_a_parent_that_ends_while_we_look_does_not_hide_its_child(
         proc = await bed.start("(sh -c 'sleep TOKEN; :' parent-TOKEN &)")
         await proc.wait()
         await bed.until_alive(2)
-        while len(sleeping := [pid for pid in bed.alive() if command_line(pid).startswith(b"sleep")]) < 1:
+        while len(sleeping := [pid for pid in bed.alive() if command_line(pid)[:1] == ["sleep"]]) < 1:
             await trio.sleep(0.01)
         (parent,) = [pid for pid in bed.alive() if pid not in sleeping]
         real = getattr(tree, step)

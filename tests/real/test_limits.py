@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.processes import cgroup_works
 
 from prunner_trio import Containment, Definitions, JobView, Limits, PipelineDef, State, Stream, TaskDef, open_runner
 from prunner_trio.execution.seams import Command
@@ -27,17 +28,6 @@ EATER = "tail /dev/zero"
 def needs(*names: str) -> pytest.MarkDecorator:
     lacking = {name: MISSING[name] for name in names if name in MISSING}
     return pytest.mark.skipif(bool(lacking), reason=f"this machine lacks {lacking}")
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 def namespaces_work() -> bool:

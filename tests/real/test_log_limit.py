@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+from tests.processes import cgroup_works, living
 
 from prunner_trio import (
     Containment,
@@ -26,8 +27,6 @@ from prunner_trio import (
     TaskDef,
     open_runner,
 )
-from prunner_trio.launch.cgroup import Leaves
-from prunner_trio.launch.standing import find_parent
 from prunner_trio.output import FileOutputStore
 from prunner_trio.output.cut import Cut
 
@@ -36,17 +35,6 @@ pytestmark = pytest.mark.real
 LIMIT = 64 << 10
 LIMITS = pytest.mark.parametrize("limit", [None, LIMIT], ids=["no limit", "limit"])
 Whole = tuple[JobView, bytes, bytes]
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 ALL = pytest.mark.parametrize(
@@ -68,18 +56,6 @@ def token() -> Iterator[str]:
     yield token
     for pid in living(token):
         os.kill(pid, signal.SIGKILL)
-
-
-def living(token: str) -> list[int]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = Path(f"/proc/{name}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if token.encode() in line and "pytest" not in line.decode(errors="replace"):
-            found.append(int(name))
-    return found
 
 
 def descriptors() -> list[str]:

@@ -9,24 +9,12 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.processes import cgroup_works, sleeping
 
 from prunner_trio import Containment, Definitions, JobView, Orphans, PipelineDef, State, Stream, TaskDef, open_runner
 from prunner_trio.launch import open_launcher
-from prunner_trio.launch.cgroup import Leaves
-from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.real
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 def namespaces_work() -> bool:
@@ -54,24 +42,12 @@ ALL = [
 def token() -> Iterator[str]:
     token = f"96{uuid.uuid4().int % 10**9:09}.5"
     yield token
-    for pid in living(token):
+    for pid in sleeping(token):
         os.kill(pid, signal.SIGKILL)
 
 
-def living(token: str) -> list[int]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = Path(f"/proc/{name}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if line.startswith((b"sleep", b"/bin/sleep")) and token.encode() in line:
-            found.append(int(name))
-    return found
-
-
-async def until_living(token: str, count: int) -> list[int]:
-    while len(found := living(token)) != count:
+async def until_sleeping(token: str, count: int) -> list[int]:
+    while len(found := sleeping(token)) != count:
         await trio.sleep(0.01)
     return found
 
@@ -113,7 +89,7 @@ def test_the_log_names_who_was_stopped(containment: Containment, token: str, kil
                 ), said
 
     trio.run(main)
-    assert living(token) == []
+    assert sleeping(token) == []
 
 
 @pytest.mark.parametrize("containment", ALL)
@@ -137,11 +113,11 @@ def test_who_is_kept_outlives_the_task_and_the_runner(containment: Containment, 
             async with open_runner(Definitions.of(keeping, other), containment=containment) as runner:
                 view = await (await runner.schedule("keeping")).wait()
                 assert view.state is State.DONE
-                kept = await until_living(token, 1)
+                kept = await until_sleeping(token, 1)
                 # A task that ends, and stops its own leftovers, does not take them for its own.
                 assert (await (await runner.schedule("other")).wait()).state is State.DONE
-                assert living(token) == kept
-        assert living(token) == kept
+                assert sleeping(token) == kept
+        assert sleeping(token) == kept
 
     trio.run(main)
 
@@ -153,9 +129,9 @@ def test_a_cancel_stops_also_what_would_have_been_kept(containment: Containment,
         with trio.fail_after(30):
             async with open_runner(Definitions.of(pipeline), containment=containment) as runner:
                 job = await runner.schedule("p")
-                await until_living(token, 2)
+                await until_sleeping(token, 2)
                 job.cancel()
                 assert (await job.wait()).state is State.CANCELED
-                assert living(token) == []
+                assert sleeping(token) == []
 
     trio.run(main)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import sleeping
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.real
@@ -29,20 +30,8 @@ sys.exit(stages.report([stages.run(stage, [])]))
 def token() -> Iterator[str]:
     token = f"97{uuid.uuid4().int % 10**9:09}.5"
     yield token
-    for pid in living(token):
+    for pid in sleeping(token):
         os.kill(pid, signal.SIGKILL)
-
-
-def living(token: str) -> list[int]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if token.encode() in words:
-            found.append(int(name))
-    return found
 
 
 def run(command: str, limit: float = 60, *, optional: bool = False) -> tuple[int, str]:
@@ -68,20 +57,20 @@ def test_who_holds_the_output_is_named_and_killed_and_the_stage_fails(token: str
     assert "trial left a process that held its output: pid " in said
     assert "FAIL trial" in said
     assert said.endswith("3 passed, 1 failed\n")
-    wait_for(lambda: not living(token), "the end of who was left")
+    wait_for(lambda: not sleeping(token), "the end of who was left")
 
 
 def test_who_does_not_hold_the_output_is_left_alone(token: str) -> None:
     status, _ = run(f"(setsid sleep {token} >/dev/null 2>&1 &); until pgrep -f '^sleep {token}'; do :; done")
     assert status == 0
-    assert len(living(token)) == 1
+    assert len(sleeping(token)) == 1
 
 
 def test_a_stage_that_takes_too_long_is_stopped_with_all_who_hold_its_output(token: str) -> None:
     status, said = run(f"trap '' INT; (setsid sleep {token} &); sleep {token}; :", limit=1)
     assert status == 1
     assert "trial took longer than 1 s and was stopped" in said
-    wait_for(lambda: not living(token), "the end of who was left")
+    wait_for(lambda: not sleeping(token), "the end of who was left")
 
 
 def test_a_stage_that_may_be_left_out_says_why_it_was() -> None:

@@ -15,29 +15,17 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from tests.processes import cgroup_works, sleeping
 
 from prunner_trio.errors import EndLost
 from prunner_trio.execution import Hurry, StopPolicy, stop_tree
 from prunner_trio.execution.seams import Proc
 from prunner_trio.launch import Containment, crowd, open_launcher, procfs, remains
-from prunner_trio.launch.cgroup import Leaves
-from prunner_trio.launch.standing import find_parent
 from prunner_trio.launch.tags import tag_of
 
 pytestmark = pytest.mark.real
 
 PATIENCE = 30
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 LAUNCHER = """
@@ -93,15 +81,7 @@ class Crash:
         return keys
 
     def alive(self) -> list[int]:
-        found = []
-        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if words[0].endswith(b"sleep") and self.token.encode() in words:
-                found.append(pid)
-        return found
+        return sleeping(self.token)
 
     async def until_alive(self, count: int) -> None:
         with trio.fail_after(PATIENCE):

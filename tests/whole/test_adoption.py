@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.whole.test_escapes import Daemon, cgroup_works, living, wait_for
+from tests.processes import cgroup_works
+from tests.whole.test_escapes import Daemon, living, wait_for
 
 pytestmark = pytest.mark.whole
 

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import cgroup_works
 from tests.storm.machine import Daemon, living, wait_for
-
-from prunner_trio.launch.cgroup import Leaves
-from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.whole
 
@@ -23,17 +21,6 @@ DEFINITIONS = {
         "tasks": {"t": {"script": ["echo begun; while [ ! -e go ]; do sleep 0.02; done"]}},
     },
 }
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 ALL = [

@@ -17,10 +17,9 @@ import jwt
 import pytest
 import trio
 from tests import waiting
+from tests.processes import cgroup_works, sleeping
 
 from prunner_trio.launch import Containment, open_launcher
-from prunner_trio.launch.cgroup import Leaves
-from prunner_trio.launch.standing import find_parent
 
 pytestmark = pytest.mark.whole
 
@@ -42,17 +41,6 @@ SCRIPTS = {
     "fork storm": f"f() {{ i=0; while [ $i -lt 150 ]; do ({HIDE} &); i=$((i+1)); done; }}; f & f; wait; sleep TOKEN",
 }
 LEFT = {"leaves one": f"({HIDE} &); sleep 0.1", "leaves its output open": "sleep TOKEN & sleep 0.1"}
-
-
-def cgroup_works() -> bool:
-    parent = find_parent()
-    try:
-        if parent is None:
-            return False
-        Leaves.below(parent).close()
-    except OSError:
-        return False
-    return True
 
 
 def namespaces_work() -> bool:
@@ -79,12 +67,7 @@ wait_for = partial(waiting.wait_for, seconds=PATIENCE)
 
 
 def living(token: str) -> int:
-    count = 0
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            line = Path(f"/proc/{name}/cmdline").read_bytes()
-            count += token.encode() in line and line.startswith((b"sleep", b"/bin/sleep"))
-    return count
+    return len(sleeping(token))
 
 
 class Daemon:
