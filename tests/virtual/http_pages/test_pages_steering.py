@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from prunner_trio.definition.pipeline import PipelineDef
-from prunner_trio.testing import Act
+from prunner_trio.testing import Act, MemoryJournal
 
 
 def forms(page, ident):
@@ -154,6 +154,21 @@ def test_a_pipeline_is_paused_and_resumed(play, one):
         assert (await browser.post("/pause", {"pipeline": "nope"})).status == 404
 
     play(scenario, one())
+
+
+def test_nobody_waits_for_a_disk_that_does_not_answer(play, one):
+    journal = MemoryJournal()
+
+    async def scenario(browser):
+        await browser.rig.runner.schedule("p")
+        waiting = await browser.rig.runner.schedule("p")
+        journal.hold = True
+        with trio.fail_after(10):
+            assert (await browser.post("/pause", {"pipeline": "p"})).status == 303
+            assert (await browser.post(f"/jobs/{waiting.id}/cancel")).status == 303
+        journal.hold = False
+
+    play(scenario, one(), acts={"t": Act(seconds=50)}, journal=journal)
 
 
 @pytest.mark.parametrize(("scope", "status"), [("run", 403), ("read", 403), ("admin", 303)])

@@ -19,6 +19,7 @@ from prunner_trio.http.pages.accepting import accept_once, id_for
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.job_page import job_id_of
 from prunner_trio.http.pages.visit import Refusal, Visit, local_path
+from prunner_trio.http.saving import until_saved
 from prunner_trio.model import JobId, State
 
 __all__ = ["JobActions"]
@@ -42,7 +43,7 @@ class JobActions:
                 raise Refusal(409, f"The job has ended before: it is {job.state.value}.") from exc
         else:
             if runner.job(known) is None:  # it waited: the page that follows is read from the store
-                await runner.flush()
+                await until_saved(runner)
         return self._back(visit, known, form)
 
     async def cancel_task(self, visit: Visit, job_id: str) -> Response:

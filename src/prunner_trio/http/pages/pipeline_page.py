@@ -15,6 +15,7 @@ from prunner_trio.http.pages.jobs_filter import Filter, filter_values, find_jobs
 from prunner_trio.http.pages.pictures import graph_of_pipeline, runs_of
 from prunner_trio.http.pages.start_form import Asked, BadForm, FormFields, again, read_form
 from prunner_trio.http.pages.visit import Refusal, Visit, url
+from prunner_trio.http.saving import until_saved
 from prunner_trio.http.service import Parts
 from prunner_trio.http.wire import parse_job_id
 from prunner_trio.model import JobQuery
@@ -62,7 +63,7 @@ class PipelinePage:
         name = (await visit.form()).get("pipeline", "")
         self._definition(visit, name)
         verb(name, by=visit.user)
-        await visit.runner.flush()
+        await until_saved(visit.runner)
         return self._front.go(visit.root, url("pipeline", name))
 
     async def _once_more(

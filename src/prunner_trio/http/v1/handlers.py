@@ -23,6 +23,7 @@ from prunner_trio.http.facts import Answer, BodyTooLarge, Header, Request
 from prunner_trio.http.line import Streamed
 from prunner_trio.http.port import RunnerPort
 from prunner_trio.http.rights import Visitor
+from prunner_trio.http.saving import until_saved
 from prunner_trio.http.sign_in_links import SignInLinks
 from prunner_trio.http.v1.encode import encode, time_text
 from prunner_trio.http.v1.events import all_events, job_events
@@ -65,9 +66,6 @@ from prunner_trio.model import JobId, JobQuery, JobView, State, TaskView
 __all__ = ["Call", "Handlers", "body_of", "expect_json", "idempotency_key", "job_id_of", "json_answer"]
 
 log = logging.getLogger(__name__)
-
-_PATIENCE = 2.0
-"""Seconds for which the answer to a cancel waits for the disk."""
 
 _AT_ONCE = 25
 """Jobs that are brought into their JSON form in one turn of the loop."""
@@ -264,8 +262,7 @@ class Handlers:
                     log.debug("nobody waits any more job=%s", job_id)
         if self.runner.job(job_id) is None:
             # Of a job that waited nothing is left that would cancel it after a crash.
-            with trio.move_on_after(_PATIENCE):
-                await self.runner.flush()
+            await until_saved(self.runner)
         view = live.view() if live is not None else await self.runner.find(job_id)
         return Answer(
             200 if view.state.final else 202, (encode(self._job(view)),), (_JSON, (b"cache-control", b"no-store"))

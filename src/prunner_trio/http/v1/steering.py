@@ -1,7 +1,6 @@
 """What the routes of API v1 do that steer jobs and pipelines, and tell who did so."""
 
 import attrs
-import trio
 
 from prunner_trio.errors import (
     JobNotFinished,
@@ -14,6 +13,7 @@ from prunner_trio.errors import (
     TasksChanged,
 )
 from prunner_trio.http.facts import Answer
+from prunner_trio.http.saving import until_saved
 from prunner_trio.http.v1.handlers import Call, Handlers, body_of, expect_json, idempotency_key, job_id_of, json_answer
 from prunner_trio.http.v1.models import Audit, PipelinePause, RetryRequest, WaitLists
 from prunner_trio.http.v1.problems import Refused
@@ -22,9 +22,6 @@ from prunner_trio.http.v1.views import deed_of, pause_of, queued_job
 from prunner_trio.model import JobId, JobView
 
 __all__ = ["Steering"]
-
-_PATIENCE = 2.0
-"""Seconds for which an answer waits for the disk."""
 
 
 @attrs.frozen
@@ -78,7 +75,7 @@ class Steering(Handlers):
             raise Refused("task-finished", "the task has ended before") from exc
         except JobNotStarted as exc:
             raise Refused("job-not-started", str(exc)) from exc
-        await self._saved()
+        await until_saved(self.runner)
         return json_answer(self._job(await self._find(call)), 202)
 
     async def move(self, call: Call) -> Answer:
@@ -94,7 +91,7 @@ class Steering(Handlers):
             self.runner.move(job_id, before=before, after=after, to=asked.to, by=call.user)
         except JobNotWaiting as exc:
             raise Refused("job-not-waiting", str(exc)) from exc
-        await self._saved()
+        await until_saved(self.runner)
         return json_answer(self._job(await self._find(call)))
 
     async def queue(self, call: Call) -> Answer:
@@ -121,7 +118,7 @@ class Steering(Handlers):
                 self.runner.resume(name, by=call.user)
         except PipelineNotFound as exc:
             raise Refused("pipeline-not-found", str(exc)) from exc
-        await self._saved()
+        await until_saved(self.runner)
         return json_answer(PipelinePause(name, pause_of(self.runner.pause_of(name))))
 
     async def job_audit(self, call: Call) -> Answer:
@@ -135,8 +132,3 @@ class Steering(Handlers):
         except PipelineNotFound as exc:
             raise Refused("pipeline-not-found", str(exc)) from exc
         return json_answer(Audit(tuple(map(deed_of, entries))))
-
-    async def _saved(self) -> None:
-        """Wait until what was done is on disk; not for ever, since it has been done in any case."""
-        with trio.move_on_after(_PATIENCE):
-            await self.runner.flush()

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
-import trio
 
 from prunner_trio.errors import (
     InvalidVariable,
@@ -28,6 +27,7 @@ from prunner_trio.http.listing import Listing
 from prunner_trio.http.logs import BadRange, LogRange, logs_answer
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.rights import Role, Visitor, challenge
+from prunner_trio.http.saving import until_saved
 from prunner_trio.http.seen import seen_by
 from prunner_trio.http.wire import encode_job, encode_pipelines, parse_job_id, quote
 from prunner_trio.model import JobId, JobView, State
@@ -35,9 +35,6 @@ from prunner_trio.model import JobId, JobView, State
 __all__ = ["Api"]
 
 log = logging.getLogger(__name__)
-
-_PATIENCE = 2.0
-"""Seconds for which the answer to a cancel waits for the disk."""
 
 
 @attrs.frozen
@@ -199,10 +196,7 @@ class Api:
             # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
             if job.state.final and job.state is not State.CANCELED:
                 return error(500, "Error canceling job")
-        # A crash must not let a job run (again) whose cancel was answered. A store that cannot write now tries until it
-        # can; that is not the client's concern.
-        with trio.move_on_after(_PATIENCE):
-            await call.runner.flush()
+        await until_saved(call.runner)
         return json_answer(b"true\n")
 
 
