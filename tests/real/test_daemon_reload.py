@@ -196,3 +196,20 @@ def test_files_that_did_not_change_replace_nothing(tmp_path: Path, caplog: pytes
         await again()
 
     assert reloading(tmp_path, scenario).replaced == 1
+
+
+def test_the_loss_of_the_last_file_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scenario(reloader: Reloader, holder: Holder) -> None:
+        write(tmp_path, "a")
+        reloader.request()
+        await holder.until("a")
+        warned = until_logged(caplog, "no definition file")
+        (tmp_path / "pipelines.yml").unlink()
+        reloader.request()
+        await warned()
+
+    reloading(tmp_path, scenario)
+    (record,) = [record for record in caplog.records if record.message == "no definition file"]
+    assert (record.levelname, record.pattern, record.path) == ("WARNING", "*.yml", str(tmp_path))  # type: ignore[attr-defined]

@@ -373,8 +373,10 @@ class _Daemon:
     def _about(self, addresses: tuple[str, ...]) -> About:
         assert self._data is not None
         store = store_file(self._data)
+        defined = self._runner is None or self._runner.definitions.files
         return About(
             started=self._began,
+            missing="" if defined else f"{self.settings.pattern} below {Path(self.settings.path).absolute()}",
             problems=self._reloader.found if self._reloader is not None else (),
             containment=self._containment,
             addresses=addresses,

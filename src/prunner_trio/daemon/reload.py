@@ -87,6 +87,8 @@ class Reloader:
             self.replace(found)
         if changed or asked:
             log.info("reloaded definitions", extra={"pipelines": len(found), "changed": str(changed).lower()})
+            if not found.files:
+                log.warning("no definition file", extra={"path": str(self.base), "pattern": self.pattern})
 
     def _read(self) -> Definitions:
         found = load_definitions(self.pattern, self.base, self.lacking, no_keep=self.no_keep)

@@ -38,6 +38,7 @@ class About:
     Attributes:
         started: wall time in seconds since the epoch; None: nobody knows.
         problems: what was wrong with the definition files at the last look, so that older definitions are in use.
+        missing: what definition files were looked for and where, if there is none; empty: there are some.
         containment: how processes of tasks are found; empty: nobody knows.
         addresses: where it listens.
         data: the folder of jobs and logs; None: there is none.
@@ -50,6 +51,7 @@ class About:
     addresses: tuple[str, ...] = ()
     data: Path | None = None
     measure: Callable[[], Awaitable[Sizes]] = _unmeasured
+    missing: str = attrs.field(default="", kw_only=True)
 
 
 Tell = Callable[[], About]

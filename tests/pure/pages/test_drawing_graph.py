@@ -186,3 +186,9 @@ def test_a_larger_one_is_drawn_with_one_box_per_layer_and_the_worst_state_of_eac
 def test_a_pipeline_of_nothing_but_a_handler_can_be_drawn() -> None:
     assert len(BOX.findall(graph([Node("on_error", handler=True)], title="t"))) == 1
     assert parsed(graph([], title="t")).tag == "svg"
+
+
+def test_its_description_counts_in_the_right_number():
+    assert "1 task in 1 layer<" in graph([Node("a")], title="t")
+    assert "2 tasks in 2 layers<" in graph([Node("a"), Node("b", ("a",))], title="t")
+    assert "2 tasks in 1 layer<" in graph([Node("a"), Node("b")], title="t")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import trio
 
+from prunner_trio.definition.pipeline import Definitions
 from prunner_trio.errors import Problem
 from prunner_trio.http.about import About, Sizes
 from prunner_trio.storage.memory import MemoryJournal
@@ -103,3 +104,25 @@ def test_a_store_that_cannot_be_written_is_told(play, one):
         assert "New jobs are refused" in (await browser.get("/system")).text
 
     play(scenario, one(), journal=journal)
+
+
+def test_the_loss_of_all_definition_files_is_told_with_what_was_looked_for(play):
+    async def scenario(browser):
+        page = await browser.get("/")
+        assert "nothing matches **/pipelines.yml below /ci" in page.html.one(id="part-notices").text
+        page = await browser.get(browser.resolve(page, page.html.one("a", class_="warn").attributes["href"]))
+        assert "nothing matches **/pipelines.yml below /ci" in page.html.one(id="part-list").text
+        assert "There are none" not in page.text
+
+    play(scenario, about=lambda: About(missing="**/pipelines.yml below /ci"))
+
+
+def test_a_job_may_outlive_its_definition(play, one):
+    async def scenario(browser):
+        assert "No pipeline is defined yet." in (await browser.get("/")).text
+        browser.rig.runner.replace_definitions(Definitions.of(one()))
+        await browser.rig.runner.schedule("p")
+        browser.rig.runner.replace_definitions(Definitions())
+        assert "No pipeline is defined." in (await browser.get("/")).html.one(id="part-pipelines").text
+
+    play(scenario, acts={"t": Act(seconds=100)})

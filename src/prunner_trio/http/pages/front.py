@@ -80,7 +80,8 @@ class Front:
 
     def page(self, visit: Visit, template: str, *, status: int = 200, **values: object) -> Response:
         """Answer with a page for somebody who is signed in; its templates find the visit as `visit`."""
-        problems = len(self._about().problems)
+        about = self._about()
+        problems = len(about.problems) + bool(about.missing)
         return self.bare(template, visit.root, status=status, visit=visit, problems_now=problems, **values)
 
     def bare(self, template: str, root: str, *, status: int = 200, **values: object) -> Response:

@@ -68,9 +68,11 @@ class Overview:
         waiting = [job for job in live if job.state is State.WAITING]
         places = {k: place for name in {job.pipeline for job in waiting} for k, place in runner.places(name).items()}
         told = [(job, job_of(job, places.get(job.id))) for job in waiting]
+        about = self._parts.about()
         return {
             "title": "Overview",
-            "problems": len(self._parts.about().problems),
+            "problems": len(about.problems),
+            "missing": about.missing,
             "unready": runner.unready,
             "rows": rows,
             "running": [job for job in live if job.state is State.RUNNING],

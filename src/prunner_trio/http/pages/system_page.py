@@ -48,10 +48,17 @@ class SystemPage:
         }
 
     async def _found(self, visit: Visit) -> Mapping[str, Any]:
-        found = self._about().problems
+        about = self._about()
+        found = about.problems
         # A problem may name what is hidden from this visitor.
         hidden = visit.visitor.rights.restricted
-        return {"title": "Problems", "count": len(found), "found": () if hidden else found, "hidden": hidden}
+        return {
+            "title": "Problems",
+            "count": len(found),
+            "found": () if hidden else found,
+            "hidden": hidden,
+            "missing": about.missing,
+        }
 
 
 _VERSIONS = (

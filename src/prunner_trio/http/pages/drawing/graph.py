@@ -79,11 +79,11 @@ def graph(nodes: Sequence[Node], *, title: str, ident: str = "graph", critical: 
 def _about(nodes: Sequence[Node], layout: Layout) -> str:
     states = Counter(node.look.word for node in nodes if node.look is not None)
     counts = ": " + ", ".join(f"{count} {word}" for word, count in states.items()) if states else ""
-    return f"{_tasks(len(nodes))} in {len(layout.columns)} layers{counts}"
+    return f"{_some(len(nodes), 'task')} in {_some(len(layout.columns), 'layer')}{counts}"
 
 
-def _tasks(count: int) -> str:
-    return "1 task" if count == 1 else f"{count} tasks"
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 @attrs.frozen
@@ -195,7 +195,7 @@ def _by_layer(nodes: Sequence[Node]) -> list[Node]:
         look = min(looks, key=_urgency, default=None)
         others = Counter(each.word for each in looks)
         note = "" if look is None else f"{others[look.word]} of {len(column)}"
-        name = f"{index + 1}: " + (column[0] if len(column) == 1 else _tasks(len(column)))
+        name = f"{index + 1}: " + (column[0] if len(column) == 1 else _some(len(column), "task"))
         chain.append(Node(name, (chain[-1].name,) if chain else (), look, note))
     return chain
 
