@@ -135,6 +135,7 @@ def test_what_cannot_be_understood_is_named(words: list[str], variables: dict[st
         (["shaw"], "did you mean show?"),
         (["store", "exprot"], "did you mean store export?"),
         (["--zzz"], ""),
+        (["whoa"], ""),
     ],
 )
 def test_a_near_miss_gets_a_suggestion(words: list[str], hint: str) -> None:

@@ -94,6 +94,8 @@ def test_a_module_run_is_the_same_program(tmp_path: Path) -> None:
         (["--poll-interval", "0s"], "flag --poll-interval: '0s' is not more than 0s"),
         (["--watch=perhaps"], "flag --watch: 'perhaps' is neither true nor false"),
         (["grpah"], "unknown command 'grpah' (did you mean graph?)"),
+        (["bogus"], "unknown command 'bogus'\nprunner-trio --help shows all flags and commands\n"),
+        (["graph", "--frmt", "x"], "\nprunner-trio graph --help shows its flags\n"),
         (["graph"], "graph needs PIPELINE (such as prunner-trio graph build)"),
         (["graph", "build", "--format", "png"], "flag --format: 'png' is none of text, dot, svg"),
         (["run", "build", "-v", "novalue"], "flag --variable: 'novalue' is not of the form name=value"),

@@ -26,6 +26,8 @@ __all__ = [
 _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _COLUMN = 28
+_LIKENESS = 0.7
+"""Of what was typed and what may be meant; with less, short words are like many that have nothing to do with them."""
 
 
 class UsageError(Exception):
@@ -33,7 +35,10 @@ class UsageError(Exception):
 
     Attributes:
         hint: what to try instead; may be empty.
+        command: the command whose part of the line it is; empty: none yet.
     """
+
+    command = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = message
@@ -162,10 +167,14 @@ def parse(program: Program, arguments: Sequence[str], environ: Mapping[str, str]
     command, rest = _find_command(program, rest)
     shared = tuple(flag for flag in program.flags if flag.name in command.shared)
     operands: list[str] = []
-    while rest:
-        rest, asked = _read_flags((*command.flags, *shared), rest, given, operands)
-        wants_help = wants_help or asked
-    return _finish(program, command, given, tuple(operands), environ, wants_help)
+    try:
+        while rest:
+            rest, asked = _read_flags((*command.flags, *shared), rest, given, operands)
+            wants_help = wants_help or asked
+        return _finish(program, command, given, tuple(operands), environ, wants_help)
+    except UsageError as exc:
+        exc.command = command.name
+        raise
 
 
 def _finish(
@@ -284,7 +293,7 @@ def _check(flag: Flag, value: str, place: str) -> None:
 def _did_you_mean(typed: str, known: Sequence[str], prefix: str = "") -> str:
     import difflib
 
-    close = difflib.get_close_matches(typed, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(typed, known, n=1, cutoff=_LIKENESS)
     return f"did you mean {prefix}{close[0]}?" if close else ""
 
 

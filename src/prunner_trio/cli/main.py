@@ -26,7 +26,8 @@ def main(argv: Sequence[str]) -> int:
         parsed = parse(PROGRAM, argv[1:], os.environ)
     except UsageError as exc:
         print(f"{name}: {exc.message}{f' ({exc.hint})' if exc.hint else ''}", file=sys.stderr)
-        print(f"{name} --help shows all flags and commands", file=sys.stderr)
+        shows = f"{exc.command} --help shows its flags" if exc.command else "--help shows all flags and commands"
+        print(f"{name} {shows}", file=sys.stderr)
         return 1
     try:
         status = _run(parsed, name)

@@ -26,6 +26,8 @@ def _open(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
         paper.json({"url": url, "expires": link["expires"]})
     elif not parsed.values.switch("browser"):
         paper.lines([url])
+        if paper.terminal:
+            print("the link works once, within a minute", file=sys.stderr)
     return 0
 
 

@@ -177,7 +177,7 @@ def queued_fields(job: QueuedJob) -> tuple[object, ...]:
 def audit_table(deeds: Sequence[Deed], width: int) -> list[str]:
     """Return an audit as a table."""
     rows = [(deed["at"], _deed(deed), plain(deed["by"]) or "-", plain(deed["detail"])) for deed in deeds]
-    return table(("WHEN", "DEED", "BY", ""), rows, width)
+    return table(("WHEN", "ACTION", "BY", ""), rows, width)
 
 
 def deed_fields(deed: Deed) -> tuple[object, ...]:
@@ -214,10 +214,14 @@ def _in_colors(lines: Sequence[str], states: Sequence[str], *, colors: bool) -> 
 
 
 def pipeline_fields(pipeline: Pipeline) -> tuple[object, ...]:
-    """Return the fields of a pipeline for a line: name, running, slots, waiting, last outcome, its seconds and end."""
+    """Return the fields of a pipeline for a line: name, running, slots, waiting, last outcome, its seconds and end.
+
+    For slots stands ``paused`` while it starts none.
+    """
     last = pipeline["last"]
     end = (last["outcome"], last["duration"], last["ended"]) if last else (None, None, None)
-    return (pipeline["name"], pipeline["running"], pipeline["concurrency"], pipeline["waiting"], *end)
+    slots = "paused" if pipeline.get("paused") else pipeline["concurrency"]
+    return (pipeline["name"], pipeline["running"], slots, pipeline["waiting"], *end)
 
 
 def event_line(event: Occurrence, *, terminal: bool) -> str:

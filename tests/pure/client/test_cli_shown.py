@@ -142,7 +142,7 @@ def test_an_audit_is_a_table_of_deeds() -> None:
         Deed(at=END, action="task_canceled", by="", detail="a\nb"),
     ]
     assert audit_table(deeds, 100) == [
-        "WHEN                      DEED           BY",
+        "WHEN                      ACTION         BY",
         "2026-01-02T03:04:05.000Z  scheduled      jane",
         "2026-01-02T03:04:17.000Z  task canceled  -     a␊b",
     ]
@@ -177,6 +177,11 @@ def test_a_pipeline_shows_its_latest_results_the_newest_at_the_right() -> None:
     ]
     assert tab_line(pipeline_fields(a_pipeline("done"))) == f"site\t1\t3\t2\tdone\t12.0\t{END}"
     assert tab_line(pipeline_fields(a_pipeline())) == "site\t1\t3\t2\t\t\t"
+
+
+def test_a_pause_stands_for_the_slots_also_in_a_plain_line() -> None:
+    paused = Pipeline(**{**a_pipeline(), "paused": {"at": START, "by": "jane"}})  # type: ignore[typeddict-item]
+    assert tab_line(pipeline_fields(paused)) == "site\t1\tpaused\t2\t\t\t"
 
 
 def test_an_event_is_a_line() -> None:

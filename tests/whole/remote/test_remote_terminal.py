@@ -116,6 +116,13 @@ def test_tables_have_heads_and_colors_and_fit(remote: Any, on_terminal: Callable
         assert max(map(len, lines)) <= COLUMNS
 
 
+def test_a_link_comes_with_how_long_it_works(remote: Any, on_terminal: Callable[..., Terminal]) -> None:
+    terminal = on_terminal("open")
+    assert terminal.to_its_end() == 0
+    assert b"the link works once, within a minute" in terminal.shown
+    assert remote.call("open").stderr == ""
+
+
 @pytest.mark.parametrize("way", ["NO_COLOR", "flag"])
 def test_without_colors_there_are_none(remote: Any, on_terminal: Callable[..., Terminal], way: str) -> None:
     job = remote.ok("trigger", "rude", "--wait").strip()
