@@ -137,7 +137,36 @@ def test_validate_as_json_is_for_editors(tmp_path: Path) -> None:
         "files": ["pipelines.yml"],
         "pipelines": ["build"],
         "problems": [],
+        "warnings": [],
     }
+
+
+def test_validate_finds_it_a_problem_that_there_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    done = call(tmp_path, "validate", "--path", "sub")
+    assert done.returncode == 1
+    assert f"no file matches **/pipelines.{{yml,yaml}} below {tmp_path / 'sub'}" in done.stdout
+    done = call(tmp_path, "validate", "--json", "--pattern", "*.yml")
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["valid"]) == (1, False)
+    assert f"no file matches *.yml below {tmp_path}" in result["problems"][0]["message"]
+
+
+def test_validate_warns_of_tasks_that_do_nothing(tmp_path: Path) -> None:
+    tasks = "x: {}, y: {script: []}, z: {script: [make]}, all: {depends_on: [x, y, z]}"
+    (tmp_path / "pipelines.yml").write_text(f"pipelines: {{a: {{tasks: {{{tasks}}}}}}}")
+    done = call(tmp_path, "validate")
+    assert (done.returncode, done.stderr) == (0, "")
+    *warnings, last = done.stdout.splitlines()
+    assert [line.partition(" has no script")[0] for line in warnings] == [
+        f'warning: pipelines.yml: pipeline "a": task "{name}"' for name in "xy"
+    ]
+    assert last == "1 pipeline in 1 file, no problems, 2 warnings"
+    result = json.loads(call(tmp_path, "validate", "--json").stdout)
+    assert (result["valid"], [each["key"] for each in result["warnings"]]) == (
+        True,
+        [f"pipelines.a.tasks.{name}.script" for name in "xy"],
+    )
 
 
 def test_path_and_pattern_count_before_and_behind_a_command(tmp_path: Path) -> None:

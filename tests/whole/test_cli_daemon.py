@@ -165,6 +165,7 @@ def test_a_start_that_fails_says_why_in_one_line(daemon: Daemon) -> None:
         (["--path", "nowhere"], "loading nowhere"),
         (["--env-files", "."], "loading env file ."),
         (["--address", "nonsense"], "listen tcp: address nonsense: missing port in address"),
+        (["--address", "localhost:80000"], "listen tcp: address 80000: invalid port"),
         (["--jwt-secret", "short"], "jwt_secret must be at least 16 characters long"),
     ],
 )
@@ -173,6 +174,18 @@ def test_what_cannot_be_used_is_named(daemon: Daemon, words: list[str], message:
     assert "level=fatal" in said.splitlines()[-1]
     assert message in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "words", [["--address", "localhost"], ["--address", "localhost:80000"], ["--data", "pipelines.yml/data"]]
+)
+def test_a_value_that_cannot_be_right_is_found_before_anything_is_read_or_made(
+    daemon: Daemon, words: list[str]
+) -> None:
+    before = sorted(daemon.folder.iterdir())
+    said = daemon.fails("--jwt-secret", "", *words)
+    assert "loaded definitions" not in said
+    assert sorted({*daemon.folder.iterdir()} - {daemon.log}) == sorted({*before} - {daemon.log})
 
 
 def test_all_problems_of_all_definitions_are_shown(daemon: Daemon) -> None:

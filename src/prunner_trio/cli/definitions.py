@@ -8,6 +8,7 @@ from prunner_trio.cli.flags import Parsed
 from prunner_trio.cli.wording import count, not_defined
 from prunner_trio.definition import (
     Definitions,
+    find_warnings,
     json_schema,
     load_definitions,
     problems_json,
@@ -21,20 +22,24 @@ __all__ = ["graph", "no_such_pipeline", "schema", "show_problems", "validate"]
 
 
 def validate(parsed: Parsed) -> int:
-    """Show every problem of every definition file; 1 if there are any."""
+    """Show every problem of every definition file, and what is hardly meant; 1 if there are problems or no files."""
     values = parsed.values
     definitions = Definitions()
     problems: tuple[Problem, ...] = ()
     try:
         definitions = load_definitions(values.text("pattern"), Path(values.text("path")))
+        if not definitions.files:
+            problems = (_no_file(values.text("pattern"), values.text("path")),)
     except InvalidDefinition as exc:
         problems = exc.problems
+    warnings = find_warnings(definitions)
     if values.switch("json"):
         result = {
             "valid": not problems,
             "files": list(definitions.files),
             "pipelines": list(definitions.pipelines),
             "problems": problems_json(problems),
+            "warnings": problems_json(warnings),
         }
         print(json.dumps(result, ensure_ascii=False, indent=2))
     elif problems:
@@ -42,10 +47,15 @@ def validate(parsed: Parsed) -> int:
             print(problem)
         print(count(len(problems), "problem"), file=sys.stderr)
     else:
-        print(f"{count(len(definitions), 'pipeline')} in {count(len(definitions.files), 'file')}, no problems")
-        if not definitions.files:
-            print(f"nothing below {values.text('path')} matches {values.text('pattern')}", file=sys.stderr)
+        for warning in warnings:
+            print(f"warning: {warning}")
+        more = f", {count(len(warnings), 'warning')}" if warnings else ""
+        print(f"{count(len(definitions), 'pipeline')} in {count(len(definitions.files), 'file')}, no problems{more}")
     return 1 if problems else 0
+
+
+def _no_file(pattern: str, path: str) -> Problem:
+    return Problem(path, 0, 0, "", f"no file matches {pattern} below {Path(path).absolute()}", "see --path, --pattern")
 
 
 def graph(parsed: Parsed) -> int:

@@ -155,7 +155,10 @@ PROGRAM = Program(
             "prunner-trio validate\nprunner-trio validate --json --path deploy",
             flags=(JSON,),
             shared=_FILES,
-            details="The exit status is 0 if all is well and 1 if there are problems.",
+            details=(
+                "The exit status is 0 if all is well, 1 if there are problems or no file matches. What is allowed and\n"
+                "yet hardly meant, such as a task that does nothing, is a warning and no problem."
+            ),
         ),
         Command(
             "graph",

@@ -22,6 +22,7 @@ from prunner_trio._version import __version__
 from prunner_trio.daemon.config import Settings, find_secret
 from prunner_trio.daemon.early import HEARD
 from prunner_trio.daemon.ending import hand_over, jobs_end
+from prunner_trio.daemon.first_checks import check_data
 from prunner_trio.daemon.hook_secrets import HookSecrets
 from prunner_trio.daemon.journald import journal_handler
 from prunner_trio.daemon.logs import FATAL, set_up_logs
@@ -44,7 +45,7 @@ from prunner_trio.execution import Runner, StopLevel, run_engine
 from prunner_trio.hooks import GRACE, Notifications
 from prunner_trio.http import Service
 from prunner_trio.http.about import About
-from prunner_trio.http.server import HttpLimits, Visitors, bind, serve_http
+from prunner_trio.http.server import HttpLimits, Visitors, bind, check_address, serve_http
 from prunner_trio.launch import Containment, PosixLauncher, missing_limits, open_launcher, place_of
 from prunner_trio.metrics import Metrics, TimedLauncher
 from prunner_trio.output import FileOutputStore
@@ -202,6 +203,7 @@ class _Daemon:
         with self._start:
             with _or_cannot_start("cannot use the sockets that were passed"):
                 passed = inherited_sockets(self.environ)
+            await trio.to_thread.run_sync(self._check, bool(passed), abandon_on_cancel=True)
             with _or_cannot_start("cannot use the working directory"):
                 world = look_around(self.environ, settings.env_files)
             load = partial(load_definitions, no_keep=self._no_keep)
@@ -269,6 +271,19 @@ class _Daemon:
         if self.settings.handover and launcher.containment is Containment.PIDNS:
             log.warning("a handover will stop all tasks: with --containment pidns they end with the daemon")
         return launcher
+
+    def _check(self, passed: bool) -> None:
+        """Look at the values that can be judged on their own. Raises `PrunnerError`."""
+        if not passed:
+            try:
+                check_address(self.settings.address)
+            except OSError as exc:
+                raise CannotStart(f"Error starting HTTP API: {exc.strerror}") from exc
+        with _or_cannot_start("cannot use the working directory"):
+            data = Path.cwd() / self.settings.data
+        check_data(data)
+        if self.settings.jwt_secret:
+            find_secret(self.settings.jwt_secret, self.settings.config)
 
     async def _bind(self) -> list[socket]:
         try:

@@ -20,6 +20,7 @@ from prunner_trio.definition.pipeline import (
 )
 from prunner_trio.definition.problems import problems_json, startup_text
 from prunner_trio.definition.schema import json_schema
+from prunner_trio.definition.warnings import find_warnings
 
 __all__ = [
     "DEFAULT_KILL_TIMEOUT",
@@ -39,6 +40,7 @@ __all__ = [
     "TaskDef",
     "VariableType",
     "cycles",
+    "find_warnings",
     "format_duration",
     "json_schema",
     "load_definitions",

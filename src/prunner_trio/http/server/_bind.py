@@ -38,6 +38,15 @@ def bind(address: str) -> list[socket.socket]:
     return [sock]
 
 
+def check_address(address: str) -> None:
+    """Look whether an address has the form that `bind` takes, without looking up its name.
+
+    Raises:
+        OSError: as from `bind`.
+    """
+    _port_number(_split(address)[1])
+
+
 def _split(address: str) -> tuple[str, str]:
     host, colon, port = address.rpartition(":")
     if not colon or address.endswith("]"):
