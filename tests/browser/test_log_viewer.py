@@ -204,7 +204,7 @@ def test_what_is_written_is_followed_until_one_scrolls_up(tab, tmp_path) -> None
     expect(page.locator(".rows .line").last).to_contain_text("the end")
     expect(follow).to_be_hidden()
     assert at_end(page)
-    expect(page.locator("#part-head .sign")).to_contain_text("done")
+    expect(page.locator("#part-head .sign")).to_contain_text("succeeded")
 
 
 def test_an_output_that_does_not_exist_yet_begins_to_show(tab, tmp_path) -> None:

@@ -200,6 +200,21 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(kit: Any) -
     kit.run(main)
 
 
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_browser_that_sends_too_much_gets_a_page(kit: Any, announced: bool) -> None:
+    async def main() -> None:
+        async with kit.open_site(kit.make_app(), HttpLimits(body_bytes=10)) as site, site.client() as client:
+            body = b"Content-Length: 11\r\n\r\n" + b"x" * 11 if announced else b"\r\nb\r\n" + b"x" * 11
+            start = POST if announced else CHUNKED.removesuffix(b"\r\n")
+            answer = await client.ask(start + b"Accept: text/html,*/*\r\n" + body)
+            assert (answer.status, answer.headers["connection"]) == (413, "close")
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            assert answer.headers["content-security-policy"] == "default-src 'none'"
+            assert b"more than 10 bytes" in answer.body
+
+    kit.run(main)
+
+
 def test_a_client_that_sends_on_regardless_still_gets_the_413(kit: Any) -> None:
     """An early close would destroy the answer with a reset (RFC 9112, 9.6)."""
 

@@ -135,3 +135,100 @@ def test_a_bearer_token_cannot_be_used_by_a_foreign_page_either(play, one, token
         assert got.status == 303
 
     play(scenario, one(), acts={"t": Act(seconds=10)}, signed_in=False)
+
+
+def test_a_variable_that_is_not_given_is_told_once_and_leads_to_the_form(play, task):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        await job.wait()
+        page = await browser.get(f"/jobs/{job.id}")
+        assert page.text.count("map has no entry") == 1
+        assert "b: the variable version is not given" in page.html.one(id="part-head").text
+        assert "b : the variable version is not given" in page.html.one(id="part-failures").text
+        assert "the variable version is not given" in page.html.one(id="part-tasks").text
+        head = page.html.one(id="part-head")
+        assert [found.text for found in head.all("a", class_="primary")] == ["Run with other variables"]
+        assert head.all("button", class_="primary") == []
+
+    tasks = (task("a"), task("b", "a", script=("echo {{ .version }}",)))
+    play(scenario, PipelineDef("p", tasks))
+
+
+def test_columns_without_any_value_are_left_out(play, one):
+    async def scenario(browser):
+        heads = []
+        for name in ("p", "q"):
+            job = await browser.rig.runner.schedule(name)
+            await job.wait()
+            tasks = (await browser.get(f"/jobs/{job.id}")).html.one(id="part-tasks")
+            heads.append([cell.text for cell in tasks.all("th")])
+            assert len(tasks.one("tbody").one("tr").all("td")) == len(heads[-1])
+        assert heads[0] == ["Task", "State", "Why", "Took", "Exit", "CPU", "Cancel"]
+        assert heads[1] == ["Task", "State", "Why", "Took", "Exit", "Cancel"]
+
+    play(scenario, one(), one(name="q"), acts={"p/t": Act(usage=Usage(1.5, None))})
+
+
+def test_without_a_script_it_says_since_when_and_not_for_since(play, one):
+    async def scenario(browser):
+        jobs = [await browser.rig.runner.schedule("p") for _ in range(2)]
+        await trio.testing.wait_all_tasks_blocked()
+        heads = [(await browser.get(f"/jobs/{job.id}")).html.one(id="part-head") for job in jobs]
+        for head, word in zip(heads, ("running", "waiting"), strict=True):
+            assert f"{word} since " in head.text
+            assert "for since" not in head.text
+            assert head.one(class_="counting").attributes["data-words"] == f"{word} for "
+
+    play(scenario, one(), acts={"t": Act(seconds=1000)})
+
+
+def test_a_wait_that_is_over_does_not_look_as_if_it_ran(play, one):
+    async def scenario(browser):
+        jobs = [await browser.rig.runner.schedule("p") for _ in range(2)]
+        await jobs[0].wait()
+        await trio.testing.wait_all_tasks_blocked()
+        drawing = (await browser.get(f"/jobs/{jobs[1].id}")).html.one(id="part-timeline")
+        waited = next(row for row in drawing.all("g", class_="row") if "waited" in row.one("title").text)
+        assert "wait" in waited.attributes["class"].split()
+        assert waited.one("title").text == "waited for a slot: 1 min 40 s"
+        assert waited.one("text", class_="icon").text == "◷"
+
+    play(scenario, one(), acts={"t": Act(seconds=100)})
+
+
+def test_a_refusal_leads_back_to_the_job(play, one):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        await job.wait()
+        for page in (
+            await browser.post(f"/jobs/{job.id}/cancel-task", {"task": "t"}),
+            await browser.get(f"/jobs/{job.id}/log/unknown"),
+        ):
+            assert page.status in (404, 409)
+            links = {
+                link.text: browser.resolve(page, link.attributes["href"]) for link in page.html.one("main").all("a")
+            }
+            assert links == {"Back to the job": f"/jobs/{job.id}", "To the overview": "/"}
+        page = await browser.get("/jobs/00000000-0000-4000-8000-000000000000")
+        assert [link.text for link in page.html.one("main").all("a")] == ["To the overview"]
+
+    play(scenario, one())
+
+
+def test_stops_are_told_in_words(play, task):
+    async def scenario(browser):
+        job = await browser.rig.runner.schedule("p")
+        await job.wait()
+        tasks = (await browser.get(f"/jobs/{job.id}")).html.one(id="part-tasks").text
+        assert "stopped because another task failed" in tasks
+        job = await browser.rig.runner.schedule("q")
+        await trio.testing.wait_all_tasks_blocked()
+        browser.rig.runner.cancel(job.id, by="joe")
+        await job.wait()
+        page = await browser.get(f"/jobs/{job.id}")
+        assert "canceled by joe" in page.html.one(id="part-tasks").text
+        assert "canceled by joe" in page.html.one(id="part-facts").text
+        assert "stopped: " not in page.text
+
+    acts = {"p/a": Act(seconds=100), "p/b": Act(exit_code=1), "q/a": Act(seconds=100)}
+    play(scenario, PipelineDef("p", (task("a"), task("b"))), PipelineDef("q", (task("a"),)), acts=acts)

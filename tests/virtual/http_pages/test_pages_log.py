@@ -182,7 +182,7 @@ def test_the_state_of_a_task_that_runs_is_live(play):
         assert "running" in page.text
         async with browser.open(browser.resolve(page, page.live)) as live:
             message = await live.message()
-            while "done" not in message.parts["head"].text:
+            while "succeeded" not in message.parts["head"].text:
                 message = await live.message()
 
     play(scenario, PIPELINE, acts={"t": Act(5)})

@@ -216,3 +216,35 @@ def test_what_is_not_there_is_a_page_that_says_so(play, one, target):
         assert (page.status, page.title) == (404, "Nothing is here")
 
     play(scenario, one())
+
+
+def test_it_tells_who_has_paused_and_resumed_it(play, one):
+    async def scenario(browser):
+        assert (await browser.get("/pipeline/p")).html.one(id="part-audit").text == ""
+        browser.rig.runner.pause("p", by="joe")
+        browser.rig.runner.resume("p", by="ann")
+        told = (await browser.get("/pipeline/p")).html.one(id="part-audit").text
+        assert "joe paused" in told
+        assert "ann resumed" in told
+
+    play(scenario, one())
+
+
+def test_a_form_that_is_too_long_is_refused_by_a_page(play, one):
+    async def scenario(browser):
+        page = await browser.post("/pipeline/p", {"v.a": "x" * (1 << 20)})
+        assert (page.status, page.title) == (413, "That is too much")
+        assert "Back to the pipeline" in page.text
+
+    play(scenario, one())
+
+
+@pytest.mark.parametrize("query", ["cursor=zz", "bogus=1"])
+def test_a_list_of_jobs_refuses_what_it_does_not_know(play, one, query):
+    async def scenario(browser):
+        page = await browser.get(f"/jobs?{query}")
+        assert page.status == 400
+        assert query.partition("=")[0] in page.text
+        assert "before, after" in page.text
+
+    play(scenario, one())

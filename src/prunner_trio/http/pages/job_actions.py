@@ -19,6 +19,7 @@ from prunner_trio.http.pages.accepting import accept_once, id_for
 from prunner_trio.http.pages.front import Front
 from prunner_trio.http.pages.job_page import job_id_of
 from prunner_trio.http.pages.visit import Refusal, Visit, local_path
+from prunner_trio.http.pages.words import word_of_state
 from prunner_trio.http.saving import until_saved
 from prunner_trio.model import JobId, State
 
@@ -40,7 +41,7 @@ class JobActions:
             job = await runner.find(known)
             # One that is neither live nor final on disk was canceled while waiting, and is just being saved.
             if job.state.final and job.state is not State.CANCELED:
-                raise Refusal(409, f"The job has ended before: it is {job.state.value}.") from exc
+                raise Refusal(409, f"The job has ended before: it is {word_of_state(job.state)}.") from exc
         else:
             if runner.job(known) is None:  # it waited: the page that follows is read from the store
                 await until_saved(runner)
@@ -57,7 +58,7 @@ class JobActions:
             raise Refusal(404, f"It was not canceled: {exc}.") from exc
         except JobNotFound as exc:
             job = await visit.runner.find(known)
-            raise Refusal(409, f"The job has ended before: it is {job.state.value}.") from exc
+            raise Refusal(409, f"The job has ended before: it is {word_of_state(job.state)}.") from exc
         return self._back(visit, known, form)
 
     async def retry(self, visit: Visit, job_id: str) -> Response:

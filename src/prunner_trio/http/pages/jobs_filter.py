@@ -13,10 +13,11 @@ from prunner_trio.http.v1.models import Job
 from prunner_trio.http.v1.views import job_of
 from prunner_trio.model import JobQuery, JobView, State
 
-__all__ = ["Filter", "JobsPage", "filter_values", "find_jobs", "told"]
+__all__ = ["Filter", "JobsPage", "check_names", "filter_values", "find_jobs", "told"]
 
 _PER_PAGE = 50
 _LONGEST_TEXT = 200
+_PLACES = ("before", "after")
 _FIELDS = ("pipeline", "state", "user", "text", "since", "until")
 
 
@@ -122,7 +123,15 @@ def told(runner: RunnerPort, jobs: Sequence[JobView]) -> list[tuple[JobView, Job
 
 def filter_values(wanted: Filter) -> Mapping[str, Any]:
     """Return what the template of the form is given."""
-    return {"wanted": wanted, "states": [state.value for state in State if state is not State.SKIPPED]}
+    return {"wanted": wanted, "states": [state for state in State if state is not State.SKIPPED]}
+
+
+def check_names(query: Mapping[str, str]) -> None:
+    """Raise `Refusal` for a query with names that a list of jobs does not know."""
+    if unknown := sorted(query.keys() - {*_FIELDS, *_PLACES, "live"}):
+        named = ", ".join(repr(name[:40]) for name in unknown[:5])
+        allowed = ", ".join((*_FIELDS, *_PLACES))
+        raise Refusal(400, f"The address holds {named}, which a list of jobs does not know; it knows {allowed}.")
 
 
 def _day(text: str) -> datetime | None:

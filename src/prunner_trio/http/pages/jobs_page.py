@@ -6,7 +6,7 @@ from typing import Any
 from quart import Response
 
 from prunner_trio.http.pages.board import Board, Boards
-from prunner_trio.http.pages.jobs_filter import Filter, filter_values, find_jobs
+from prunner_trio.http.pages.jobs_filter import Filter, check_names, filter_values, find_jobs
 from prunner_trio.http.pages.visit import Visit
 
 __all__ = ["AllJobs"]
@@ -26,6 +26,7 @@ class AllJobs:
 
     async def _values(self, visit: Visit) -> Mapping[str, Any]:
         runner = visit.runner
+        check_names(visit.query)
         wanted = Filter.read(visit.query)
         found = await find_jobs(runner, wanted, visit.query)
         names = sorted({*(view.name for view in runner.pipelines()), *filter(None, (wanted.pipeline,))})

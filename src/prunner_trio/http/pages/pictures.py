@@ -8,7 +8,7 @@ from markupsafe import Markup
 from prunner_trio.definition.pipeline import ON_ERROR, PipelineDef
 from prunner_trio.http.pages.drawing import Bar, Node, Run, critical_path, graph, sparkline, timeline
 from prunner_trio.http.pages.visit import url
-from prunner_trio.http.pages.words import duration_text, sign_of_job, sign_of_outcome, sign_of_task
+from prunner_trio.http.pages.words import duration_text, sign_of_job, sign_of_outcome, sign_of_task, sign_of_wait
 from prunner_trio.http.v1.models import End
 from prunner_trio.model import JobView, State, TaskView
 
@@ -50,8 +50,11 @@ def graph_of_job(root: str, job: JobView, now: float) -> Markup:
 def timeline_of(root: str, job: JobView, now: float) -> Markup:
     """Draw the life of a job over time."""
     path = _critical(job, now)
-    waited = Bar("waited for a slot", sign_of_job(job), waits=job.created, ends=job.started or job.ended)
-    bars = [waited] if (job.started or job.ended or now) - job.created >= _WORTH_TELLING else []
+    begun = job.started or job.ended
+    lasted = (begun or now) - job.created
+    look = sign_of_job(job) if begun is None else sign_of_wait(lasted)
+    waited = Bar("waited for a slot", look, waits=job.created, ends=begun)
+    bars = [waited] if lasted >= _WORTH_TELLING else []
     for task in job.tasks:
         if task.from_job:  # it ran before this job began
             continue

@@ -29,7 +29,7 @@ class PipelinePage:
     def __init__(self, front: Front, boards: Boards, parts: Parts, asked: Asked) -> None:
         self._front, self._boards, self._parts, self._asked = front, boards, parts, asked
         # A form stands on it, which a reload would empty.
-        self._board = Board("pipeline", ("now", "list"), self._values, refresh=None)
+        self._board = Board("pipeline", ("now", "list", "audit"), self._values, refresh=None)
 
     async def answer(self, visit: Visit, name: str = "") -> Response:
         """Answer with the page, or its stream."""
@@ -88,6 +88,7 @@ class PipelinePage:
             "definition": definition,
             "view": view,
             "ends": ends,
+            "audit": runner.pipeline_audit(name),
             "found": await find_jobs(runner, wanted, visit.query),
             "graph": graph_of_pipeline(definition),
             "spark": runs_of(ends),

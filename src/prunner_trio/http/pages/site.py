@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from quart import Response, request
 from quart_trio import QuartTrio
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from prunner_trio.errors import JobNotFound, StoreError, Unauthorized
@@ -23,9 +24,10 @@ from prunner_trio.http.pages.pipeline_page import PipelinePage
 from prunner_trio.http.pages.session import Sessions
 from prunner_trio.http.pages.start_form import Asked
 from prunner_trio.http.pages.system_page import SystemPage
-from prunner_trio.http.pages.visit import Refusal, Visit, root_of
+from prunner_trio.http.pages.visit import Refusal, Visit, root_of, url
 from prunner_trio.http.rights import Role
 from prunner_trio.http.service import Parts
+from prunner_trio.http.wire import parse_job_id
 
 __all__ = ["Refuse", "add_pages"]
 
@@ -114,7 +116,10 @@ class _Site:
                 self._parts.start()
                 return await page(visit, **values)
             except Refusal as refusal:
-                return self._refused(visit, refusal.status, refusal.text)
+                return self._refused(visit, refusal.status, refusal.text, _back(visit, refusal, **values))
+            except RequestEntityTooLarge:
+                text = f"A form may have {self._parts.max_body} bytes, and this one has more."
+                return self._refused(visit, 413, text, _back(visit, None, **values))
             except JobNotFound as exc:
                 return self._refused(visit, 404, f"There is no such job: {exc}.")
             except StoreError as exc:
@@ -135,8 +140,8 @@ class _Site:
             rule, endpoint, view, methods=list(methods), provide_automatic_options=False, strict_slashes=False
         )
 
-    def _refused(self, visit: Visit, status: int, text: str) -> Response:
-        return self.front.page(visit, "refused.html", status=status, title=_TITLES[status], text=text)
+    def _refused(self, visit: Visit, status: int, text: str, back: tuple[str, str] | None = None) -> Response:
+        return self.front.page(visit, "refused.html", status=status, title=_TITLES[status], text=text, back=back)
 
     def _send_to_sign_in(self, facts: Request, root: str) -> Response:
         if facts.method not in ("GET", "HEAD") or b"live" in facts.query:
@@ -196,6 +201,16 @@ _TITLES = {
     500: "Internal error",
     503: "Not now",
 }
+
+
+def _back(visit: Visit, refusal: Refusal | None, job_id: str = "", name: str = "", **_: str) -> tuple[str, str] | None:
+    """Return where to go on from a refusal, as an address and a text: what it was about, if that is there."""
+    if known := parse_job_id(job_id):
+        return f"jobs/{known}", "Back to the job"
+    name = name or visit.query.get("name", "")
+    if name and visit.runner.definitions.get(name) is not None and (refusal is None or refusal.status != 404):
+        return url("pipeline", name), "Back to the pipeline"
+    return None
 
 
 def _nothing_here() -> Response:

@@ -14,11 +14,14 @@ __all__ = [
     "Sign",
     "bytes_text",
     "duration_text",
+    "going",
     "lasting",
     "moment",
     "sign_of_job",
     "sign_of_outcome",
     "sign_of_task",
+    "sign_of_wait",
+    "word_of_state",
 ]
 
 
@@ -40,7 +43,7 @@ class Sign:
 _STATES: Mapping[State, Sign] = {
     State.WAITING: Sign("wait", "◷", "waiting"),
     State.RUNNING: Sign("run", "▶", "running"),
-    State.DONE: Sign("good", "✓", "done"),
+    State.DONE: Sign("good", "✓", "succeeded"),
     State.ERROR: Sign("bad", "✗", "failed"),
     State.CANCELED: Sign("off", "⊘", "canceled"),
     State.SKIPPED: Sign("skip", "↷", "skipped"),
@@ -79,6 +82,16 @@ def sign_of_task(task: TaskView) -> Sign:
     return _ALLOWED if task.state is State.ERROR and not task.failed else _STATES[task.state]
 
 
+def sign_of_wait(lasted: float) -> Sign:
+    """Return the sign of a wait that is over, in seconds."""
+    return Sign("wait", "◷", duration_text(lasted))
+
+
+def word_of_state(state: State) -> str:
+    """Return what a state is called."""
+    return _STATES[state].word
+
+
 def moment(seconds: float | None) -> Markup:
     """Return a point in time as an element: in UTC, until a script shows it in the zone of the reader."""
     if seconds is None:
@@ -95,8 +108,18 @@ def lasting(start: float | None, end: float | None) -> Markup:
         return Markup('<span class="none">–</span>')
     if end is not None:
         return Markup("{}").format(duration_text(end - start))
+    return going("", start)
+
+
+def going(what: str, start: float) -> Markup:
+    """Return since when something goes on, which a script makes into how long.
+
+    Args:
+        what: a word that stands before "since" and before "for", which stands there only behind a word.
+    """
     clock = datetime.fromtimestamp(start, UTC).strftime("%H:%M:%S")
-    return Markup('<span class="counting" data-since="{}">since {} UTC</span>').format(f"{start:.3f}", clock)
+    text = Markup('<span class="counting" data-since="{}" data-words="{}">{}since {} UTC</span>')
+    return text.format(f"{start:.3f}", f"{what} for " if what else "", f"{what} " if what else "", clock)
 
 
 def duration_text(seconds: float) -> str:

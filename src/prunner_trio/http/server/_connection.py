@@ -10,6 +10,7 @@ bounds what can go wrong.
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import logging
 import math
@@ -55,20 +56,36 @@ class ClientGone(OSError):
     """The client has closed the connection, or takes no more bytes. An OSError, as ASGI wants it from ``send``."""
 
 
-class Refusal(Exception):
-    """The request is answered by the server itself, with `status`, and the connection is closed."""
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>That is too much</title>'
+    "<h1>That is too much</h1><p>%s</p><p>Go back in your browser to where you were.</p></html>\n"
+)
+_GUARDS = (
+    b"content-security-policy: default-src 'none'\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+)
 
-    def __init__(self, status: int, text: str) -> None:
+
+class Refusal(Exception):
+    """The request is answered by the server itself, with `status`, and the connection is closed.
+
+    `page`: a browser asks, that is to be told by a page.
+    """
+
+    def __init__(self, status: int, text: str, *, page: bool = False) -> None:
         super().__init__(status, text)
         self.status = status
         self.text = text
+        self.page = page
 
     def encode(self, *, with_body: bool) -> bytes:
         """Return the whole answer, made without h11, whose state an error may have spoiled."""
         kind, body = b"text/plain; charset=utf-8", self.text.encode() + b"\n"
-        if self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # the app's own check answers the same
+        if self.page:
+            kind, body = b"text/html; charset=utf-8", (_PAGE % html.escape(self.text)).encode()
+        elif self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # the app's own check answers the same
             kind, body = b"application/json", json.dumps({"error": self.text}).encode()
-        more = b"retry-after: 5\r\n" if self.status == HTTPStatus.TOO_MANY_REQUESTS else b""
+        more = _GUARDS if self.page else b""
+        more += b"retry-after: 5\r\n" if self.status == HTTPStatus.TOO_MANY_REQUESTS else b""
         head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
         start = head % (self.status, REASONS.get(self.status, b""), kind, len(body), more)
         return start + (body if with_body else b"")
@@ -330,7 +347,7 @@ class Exchange:
                 parts.append(event.data)
                 self.body_size += len(event.data)
                 if self.body_size > limits.body_bytes:
-                    raise too_large(limits)
+                    raise too_large(limits, self.request)
             elif isinstance(event, h11.EndOfMessage):
                 self.body_complete = True
                 break
@@ -423,9 +440,10 @@ def _host(sock: trio.socket.SocketType) -> str | None:
     return end[0] if end is not None else None
 
 
-def too_large(limits: HttpLimits) -> Refusal:
-    """Return the refusal for a body over `HttpLimits.body_bytes`."""
-    return Refusal(413, f"Request body too large: more than {limits.body_bytes} bytes")
+def too_large(limits: HttpLimits, request: h11.Request) -> Refusal:
+    """Return the refusal for a body over `HttpLimits.body_bytes`: a page for a browser."""
+    page = any(name == b"accept" and b"text/html" in value for name, value in request.headers)
+    return Refusal(413, f"Request body too large: more than {limits.body_bytes} bytes", page=page)
 
 
 def _check_head(request: h11.Request, limits: HttpLimits) -> None:
@@ -440,7 +458,7 @@ def _check_head(request: h11.Request, limits: HttpLimits) -> None:
         if request.http_version == b"1.0":
             raise Refusal(400, "Transfer-Encoding in HTTP/1.0")
     if lengths and int(lengths[0]) > limits.body_bytes:
-        raise too_large(limits)
+        raise too_large(limits, request)
     if not (request.target.startswith((b"/", b"http://", b"https://")) or request.target == b"*"):
         raise Refusal(400, "the request target is neither a path nor an http URL")
 

@@ -35,7 +35,7 @@
       else show(element, `in ${span(-ago)}`);
     }
     for (const element of document.querySelectorAll(".counting[data-since]")) {
-      show(element, span(now / 1000 - Number(element.dataset.since)));
+      show(element, (element.dataset.words || "") + span(now / 1000 - Number(element.dataset.since)));
     }
     for (const element of document.querySelectorAll("[data-from]")) {
       element.classList.toggle("past", now / 1000 >= Number(element.dataset.from));
