@@ -9,7 +9,7 @@ from prunner_trio.definition.pipeline import OnDaemonCrash, PipelineDef
 from prunner_trio.errors import JobNotFound, JobNotStarted, TaskAlreadyFinished, TaskNotFound
 from prunner_trio.execution import StopLevel
 from prunner_trio.model import Action, JobId, State, StopReason
-from prunner_trio.testing import Act, MemoryJournal, simulate
+from prunner_trio.testing import EPOCH, Act, MemoryJournal, simulate
 
 FOREVER = math.inf
 STUBBORN = Act(FOREVER, on_sigint=FOREVER, on_sigterm=FOREVER)
@@ -178,3 +178,49 @@ def test_an_end_before_the_cancel_counts_under_the_next_daemon(two):
     pipeline = two(on_daemon_crash=OnDaemonCrash.ADOPT)
     simulate(pipeline, before, {"a": Act(FOREVER), "x": Act(FOREVER)})
     simulate(pipeline, after, journal=MemoryJournal(left), remains={"a": Act(-10), "x": Act(5)})
+
+
+def test_the_next_daemon_never_starts_what_was_canceled_while_it_waited(two):
+    left = []
+
+    async def before(rig):
+        job = await rig.schedule("p")
+        await rig.at(1)
+        rig.runner.cancel_task(job.id, "b", by="jane")
+        left.extend(rig.journal.snapshot())
+        rig.runner.request_shutdown(StopLevel.KILL)
+
+    async def after(rig):
+        view = await rig.runner.job(left[0].job.id).wait()
+        assert (view.task("b").state, view.task("b").reason) == (State.CANCELED, "canceled by jane")
+
+    pipeline = two(on_daemon_crash=OnDaemonCrash.ADOPT)
+    simulate(pipeline, before, {"a": Act(FOREVER), "x": Act(FOREVER)})
+    assert left[0].job.task("b").state is State.WAITING
+    transcript = simulate(pipeline, after, journal=MemoryJournal(left), remains={"a": Act(3), "x": Act(5)})
+    assert "b running" not in transcript
+
+
+@pytest.mark.parametrize("keys", [{}, {"continue_running_tasks_after_failure": True}], ids=["stopped", "going on"])
+def test_the_next_daemon_stops_a_handler_that_was_to_be_stopped(one, task, keys):
+    left = []
+
+    async def before(rig):
+        job = await rig.schedule("p")
+        await rig.at(2)
+        rig.runner.cancel_task(job.id, "on_error", by="jane")
+        left.extend(rig.journal.snapshot())
+        rig.runner.request_shutdown(StopLevel.KILL)
+
+    async def after(rig):
+        job = rig.runner.job(left[0].job.id)
+        await rig.at(0.5)
+        assert job.view().task("on_error").state is State.RUNNING
+        view = await job.wait()
+        assert (view.task("on_error").state, view.task("on_error").reason) == (State.CANCELED, "canceled by jane")
+        assert (view.state, view.ended) == (State.ERROR, EPOCH + 1)
+
+    pipeline = one(on_error=task("on_error"), on_daemon_crash=OnDaemonCrash.ADOPT, **keys)
+    simulate(pipeline, before, {"t": Act(1, exit_code=1), "on_error": Act(FOREVER)})
+    remains = {"on_error": Act(FOREVER, on_sigint=FOREVER)}
+    simulate(pipeline, after, journal=MemoryJournal(left), remains=remains)

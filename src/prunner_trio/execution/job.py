@@ -156,10 +156,10 @@ class JobRun(RunningTasks):
         elif task.view.state.final:
             return
         with working_for(self.id, self.definition.name, handler.name), self._scope, task.scope:
-            variables = {**self._head.variables, **await self._failure_variables(failure)}
-            if task.remains is not None:
+            if task.remains is not None:  # at once: it must be seen off, also if it has been canceled
                 await self._go_on(task)
             else:
+                variables = {**self._head.variables, **await self._failure_variables(failure)}
                 async with self._services.room:
                     await trio.lowlevel.checkpoint_if_cancelled()  # entering is no place for a cancel
                     await self._go(task, variables)

@@ -289,7 +289,7 @@ def consequences(change: JobAdded) -> Iterator[Change]:
         if job is not change.job:
             yield JobChanged(job)
         for position, task in enumerate(job.tasks):
-            if task.state is not State.WAITING:
+            if task.state is not State.WAITING or task.stop is not None:
                 yield TaskChanged(job.id, position, task)
 
 
