@@ -208,7 +208,12 @@ def test_a_last_good_copy_is_made_at_the_start_and_again_after_a_change(tmp_path
                         await trio.sleep(0.02)
                 assert stat.S_IMODE(good.stat().st_mode) == 0o600
                 nursery.cancel_scope.cancel()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "store.db", "store.db.last-good"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "lock",
+            "store.db",
+            "store.db.last-good",
+            "store.db.sealed",
+        ]
 
     trio.run(main)
 

@@ -151,8 +151,7 @@ def test_a_waiter_lives_through_a_restart_in_which_its_job_ended(own: Any) -> No
     listener = own.spawn("events", "--json")
     lines_of(client, f"hold {job[:8]} running", "stderr")
     lines_of(listener, "ready")
-    own.stop(signal.SIGTERM)  # cancels the job
-    lines_of(client, "the connection is lost", "stderr")
+    own.stop(signal.SIGTERM)  # cancels the job, whose end the waiter hears now or from the next daemon
     own.start()
     said = client.communicate(timeout=60)[1]
     assert client.returncode == 12
