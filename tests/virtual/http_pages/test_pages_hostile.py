@@ -93,3 +93,13 @@ def test_what_an_address_cannot_hold_is_told(play, one, target):
         assert (await browser.get(target)).status == 400
 
     play(scenario, one())
+
+
+def test_jobs_are_looked_for_up_to_the_last_day_of_all(play, one):
+    async def scenario(browser):
+        job = await browser.rig.schedule("p")
+        page = await browser.get("/jobs?since=0001-01-01&until=9999-12-31")
+        assert page.status == 200
+        assert job.id in page.body.decode()
+
+    play(scenario, one())

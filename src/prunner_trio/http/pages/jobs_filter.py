@@ -1,7 +1,7 @@
 """Which jobs a list shows: read from the address of the page, so that a list can be kept and passed on."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from prunner_trio.model import JobQuery, JobView, State
 __all__ = ["Filter", "JobsPage", "check_names", "filter_values", "find_jobs", "told"]
 
 _PER_PAGE = 50
+_DAY = 86400.0
 _LONGEST_TEXT = 200
 _PLACES = ("before", "after")
 _FIELDS = ("pipeline", "state", "user", "text", "since", "until")
@@ -59,7 +60,7 @@ class Filter:
             user=self.user or None,
             text=self.text,
             since=None if (since := _day(self.since)) is None else since.timestamp(),
-            until=None if until is None else (until + timedelta(days=1)).timestamp(),
+            until=None if until is None else until.timestamp() + _DAY,  # there is no day after the last one of 9999
             before=before,
             after=after,
             limit=_PER_PAGE + 1,
