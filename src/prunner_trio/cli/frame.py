@@ -6,6 +6,7 @@ from prunner_trio.cli.rows import SHORT_ID, needs_text, took, why
 from prunner_trio.cli.status import FINAL, colored, count_states, sign, word
 from prunner_trio.cli.text import fit, plain, shown_line, width_of
 from prunner_trio.client import Job, Task
+from prunner_trio.model.reasons import in_words
 
 __all__ = ["FEWEST_LOG_LINES", "choice", "depths", "frame"]
 
@@ -70,7 +71,7 @@ def frame(
 def _head(job: Job, now: float, *, colors: bool) -> str:
     state = colored(f"{sign(job['state'])} {word(job)}", job["state"], colors=colors)
     by = f"  by {plain(job['user'])}" if job["user"] else ""
-    reason = f"  {plain(why(job))}" if why(job) else ""
+    reason = f"  {plain(in_words(why(job)))}" if why(job) else ""
     return f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]}  {state}  {took(job, now)}{by}{reason}"
 
 
@@ -92,7 +93,7 @@ def _task_lines(job: Job, selected: str, width: int, now: float, most: int, *, c
     lines = []
     for task, name in list(zip(tasks, names, strict=True))[first : first + most]:
         mark = "›" if task["name"] == selected else " "
-        more = plain(task["reason"]) or needs_text(task)
+        more = plain(in_words(task["reason"])) or needs_text(task)
         line = f"{mark} {fit(name, column)}  {took(task, now):>7}  {more}".rstrip()
         lines.append(colored(line, task["state"], colors=colors))
     return lines

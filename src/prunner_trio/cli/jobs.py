@@ -24,6 +24,7 @@ from prunner_trio.cli.which import find_job, no_such_pipeline, pipeline_names
 from prunner_trio.client import Daemon, Job, JobPage, call
 from prunner_trio.client.requests import get_audit, list_jobs
 from prunner_trio.client.shapes import Audit
+from prunner_trio.model.reasons import in_words
 
 __all__ = ["jobs", "show"]
 
@@ -78,7 +79,7 @@ def _facts(job: Job, audit: Audit, paper: Paper) -> list[str]:
         ("job", job["id"]),
         ("pipeline", plain(job["pipeline"])),
         ("state", state),
-        ("reason", plain(why(job))),
+        ("reason", plain(in_words(why(job)))),
         ("user", plain(job["user"])),
         ("partition", plain(job["partition"])),
         ("variables", ", ".join(f"{plain(name)}={_value(value)}" for name, value in job["variables"].items())),

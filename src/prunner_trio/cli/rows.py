@@ -7,6 +7,7 @@ from prunner_trio.cli.status import colored, sign, word
 from prunner_trio.cli.text import fit, plain, width_of
 from prunner_trio.client import Job, Occurrence, Pipeline, Task
 from prunner_trio.client.shapes import Deed, QueuedJob
+from prunner_trio.model.reasons import in_words
 
 __all__ = [
     "SHORT_ID",
@@ -74,7 +75,7 @@ def job_table(jobs: Sequence[Job], width: int, now: float, *, colors: bool) -> l
             plain(job["user"]) or "-",
             age(job["created"], now),
             took(job, now),
-            plain(why(job)),
+            plain(in_words(why(job))),
         )
         for job in jobs
     ]
@@ -109,7 +110,7 @@ def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool) -
             task["state"],
             took(task, now),
             "" if task["exit_code"] is None else str(task["exit_code"]),
-            plain(task["reason"]) or _run_by(task) or needs_text(task),
+            plain(in_words(task["reason"])) or _run_by(task) or needs_text(task),
         )
         for task in tasks
     ]
@@ -141,7 +142,7 @@ def task_note(task: Task) -> str:
     """Return the end of a task as a sentence."""
     after = f" after {span(task['duration'])}" if task["duration"] is not None else ""
     code = f"exit status {task['exit_code']}" if task["exit_code"] else ""
-    reason = plain(task["reason"]) or code
+    reason = plain(in_words(task["reason"])) or code
     return f"{plain(task['name'])} {task['state']}{after}{f': {reason}' if reason else ''}"
 
 
@@ -230,6 +231,6 @@ def event_line(event: Occurrence, *, terminal: bool) -> str:
         fields = (event["at"], event["job"], event["pipeline"], event["task"], event["state"], event["reason"])
         return tab_line(fields)
     what = plain(event["pipeline"]) + (f"/{plain(event['task'])}" if event["task"] is not None else "")
-    reason = f": {plain(event['reason'])}" if event["reason"] else ""
+    reason = f": {plain(in_words(event['reason']))}" if event["reason"] else ""
     who = (event["job"] or "-")[:SHORT_ID]
     return f"{event['at'][11:23]} {who} {sign(event['state'])} {what} {event['state']}{reason}"

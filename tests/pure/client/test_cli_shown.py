@@ -151,7 +151,7 @@ def test_an_audit_is_a_table_of_deeds() -> None:
 def test_the_end_of_a_task_is_a_sentence() -> None:
     assert task_note(a_task("a")) == "a done after 12s"
     assert task_note(a_task("a", "error")) == "a error after 12s: exit status 3"
-    assert task_note(a_task("a", "canceled", reason="stopped: user")) == "a canceled after 12s: stopped: user"
+    assert task_note(a_task("a", "canceled", reason="stopped: user")) == "a canceled after 12s: canceled"
 
 
 def a_pipeline(*states: str) -> Pipeline:

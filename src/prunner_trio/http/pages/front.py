@@ -10,9 +10,10 @@ from quart import Response
 
 from prunner_trio._version import __version__
 from prunner_trio.http.about import Tell, nothing_known
-from prunner_trio.http.pages import reasons, words
+from prunner_trio.http.pages import words
 from prunner_trio.http.pages.assets import Asset, read_assets
 from prunner_trio.http.pages.visit import Visit, url
+from prunner_trio.model.reasons import missing_variable
 
 __all__ = ["CONTENT_SECURITY_POLICY", "Front", "guarded"]
 
@@ -49,16 +50,16 @@ def _templates() -> jinja2.Environment:
         cache_size=-1,
     )
     templates.filters.update(moment=words.moment, duration=words.duration_text, size=words.bytes_text)
-    templates.tests.update(lacks_variable=lambda reason: bool(reasons.missing_variable(reason)))
+    templates.tests.update(lacks_variable=lambda reason: bool(missing_variable(reason)))
     templates.globals.update(
         version=__version__,
         lasting=words.lasting,
         going=words.going,
-        in_words=reasons.in_words,
-        missing_variable=reasons.missing_variable,
+        reason_of_job=words.reason_of_job,
+        missing_variable=missing_variable,
         word_of_state=words.word_of_state,
-        reason_of_task=reasons.reason_of_task,
-        stop_text=reasons.stop_text,
+        reason_of_task=words.reason_of_task,
+        stop_text=words.stop_text,
         sign_of_job=words.sign_of_job,
         sign_of_task=words.sign_of_task,
         sign_of_outcome=words.sign_of_outcome,

@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from prunner_trio.http.v1.models import Outcome
 from prunner_trio.http.v1.views import outcome
-from prunner_trio.model import JobView, State, TaskView
+from prunner_trio.model import JobView, State, StopRequest, TaskView
+from prunner_trio.model.reasons import in_words, stop_in_words
 
 __all__ = [
     "Sign",
@@ -17,10 +18,13 @@ __all__ = [
     "going",
     "lasting",
     "moment",
+    "reason_of_job",
+    "reason_of_task",
     "sign_of_job",
     "sign_of_outcome",
     "sign_of_task",
     "sign_of_wait",
+    "stop_text",
     "word_of_state",
 ]
 
@@ -90,6 +94,21 @@ def sign_of_wait(lasted: float) -> Sign:
 def word_of_state(state: State) -> str:
     """Return what a state is called."""
     return _STATES[state].word
+
+
+def reason_of_job(reason: str, job: JobView) -> str:
+    """Return in words why a job is as it is; `reason` is what API v1 tells."""
+    return in_words(reason, job.stop.by if job.stop is not None else "")
+
+
+def reason_of_task(task: TaskView, job: JobView) -> str:
+    """Return in words why a task of a job is as it is."""
+    return reason_of_job(task.reason, job)
+
+
+def stop_text(stop: StopRequest) -> str:
+    """Return why a job was told to stop, and by whom."""
+    return stop_in_words(stop.reason, stop.by)
 
 
 def moment(seconds: float | None) -> Markup:

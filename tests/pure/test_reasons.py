@@ -1,9 +1,9 @@
-"""Reasons in the words of pages."""
+"""Reasons in words for people."""
 
 import pytest
 
-from prunner_trio.http.pages.reasons import in_words, missing_variable
-from prunner_trio.model import StopReason, StopRequest
+from prunner_trio.model import StopReason
+from prunner_trio.model.reasons import in_words, missing_variable
 
 LACKS = 'template: interpolate:1:25: executing "interpolate" at <.version>: map has no entry for key "version"'
 INNER = 'template: interpolate:1:5: executing "interpolate" at <.app.version>: map has no entry for key "version"'
@@ -33,7 +33,7 @@ def test_each_way_to_stop_has_words(reason):
 
 
 def test_who_has_canceled_is_told():
-    assert in_words("stopped: user", StopRequest(StopReason.USER, 1.0, "joe")) == "canceled by joe"
+    assert in_words("stopped: user", "joe") == "canceled by joe"
 
 
 def test_only_a_variable_of_the_job_counts_as_missing():

@@ -1,11 +1,11 @@
-"""Why tasks and jobs stopped or failed, in the words of pages: what is stored is for programs, and exact."""
+"""Why tasks and jobs stopped or failed, in words for people: what is stored is for programs, and exact."""
 
 import re
 from collections.abc import Mapping
 
-from prunner_trio.model import JobView, StopReason, StopRequest, TaskView
+from prunner_trio.model.values import StopReason
 
-__all__ = ["in_words", "missing_variable", "reason_of_task", "stop_text"]
+__all__ = ["in_words", "missing_variable", "stop_in_words"]
 
 _MISSING = re.compile(r"template: .* at <\$?\.(\w+)>: map has no entry for key \"\1\"$", re.DOTALL)
 _STOPPED = re.compile(r"stopped: (\w+)$")
@@ -28,26 +28,15 @@ def missing_variable(reason: str) -> str:
     return found[1] if found else ""
 
 
-def in_words(reason: str, stop: StopRequest | None = None) -> str:
-    """Return a reason as a sentence.
-
-    Args:
-        stop: of the job that it belongs to, which knows by whom.
-    """
+def in_words(reason: str, by: str = "") -> str:
+    """Return a reason as a sentence; `by` is who canceled the job, if anybody is known to have."""
     if found := _MISSING.search(reason):
         return f"{reason[: found.start()]}the variable {found[1]} is not given"
     if (found := _STOPPED.search(reason)) and found[1] in set(StopReason):
-        why = StopReason(found[1])
-        told = stop_text(stop) if stop is not None and stop.reason is why else _STOPS[why]
-        return reason[: found.start()] + told
+        return reason[: found.start()] + stop_in_words(StopReason(found[1]), by)
     return reason
 
 
-def reason_of_task(task: TaskView, job: JobView) -> str:
-    """Return the reason of a task of a job."""
-    return in_words(task.reason, job.stop)
-
-
-def stop_text(stop: StopRequest) -> str:
-    """Return why a job was told to stop, and by whom."""
-    return _STOPS[stop.reason] + (f" by {stop.by}" if stop.by and stop.reason is StopReason.USER else "")
+def stop_in_words(reason: StopReason, by: str = "") -> str:
+    """Return why a job was told to stop, and by whom if somebody did."""
+    return _STOPS[reason] + (f" by {by}" if by and reason is StopReason.USER else "")
