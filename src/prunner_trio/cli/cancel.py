@@ -22,7 +22,7 @@ _AT_A_TIME = 60.0
 @at_daemon
 def cancel(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
     """Ask a job to stop; with --wait, until nothing of it is left."""
-    job = find_job(daemon, parsed.operands[0])
+    job = find_job(daemon, parsed.operands[0], running=True)
     if name := parsed.values.text("task"):
         return _cancel_task(daemon, job, find_task(job, name), parsed, paper)
     wait = _AT_A_TIME if parsed.values.switch("wait") else 0.0

@@ -9,6 +9,8 @@ from prunner_trio.cli.flags import Parsed, Values
 from prunner_trio.cli.log_lines import PALETTE, LogLines, front, prefix
 from prunner_trio.cli.paper import Paper, colors_on
 from prunner_trio.cli.remote import at_daemon
+from prunner_trio.cli.rows import SHORT_ID
+from prunner_trio.cli.text import plain
 from prunner_trio.cli.which import find_job, find_task
 from prunner_trio.client import Daemon, Job, pieces
 from prunner_trio.client.exchange import Head
@@ -21,7 +23,11 @@ __all__ = ["logs"]
 def logs(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
     """Show logs as they are now, or as they grow."""
     values = parsed.values
-    job = find_job(daemon, parsed.operands[0])
+    job = find_job(daemon, parsed.operands[0], running=True)
+    if job["waiting"]:
+        print(
+            f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]} waits: {plain(job['waiting']['text'])}", file=sys.stderr
+        )
     tasks = [find_task(job, name) for name in values.list("task")] or [task["name"] for task in job["tasks"]]
     streams = (values.text("stream"),) if values.text("stream") else STREAMS
     tail = int(values.text("tail")) if values.text("tail") else None

@@ -28,6 +28,10 @@ DAEMON_FLAGS = (
 )
 _PLAIN = ("disable-ansi",)
 _FOR_JOB = "JOB is an id, its beginning (4 letters or more), the name of a pipeline for its latest job, or `latest`."
+_FOR_LIVE_JOB = (
+    "JOB is an id, its beginning (4 letters or more), the name of a pipeline for its newest job that runs or, if\n"
+    "none does, its latest, or `latest`. If others of it run or wait, stderr says which one was taken."
+)
 _BY_OUTCOME = "The exit status tells how the job ended: 0 succeeded, 10 failed, 11 timed out, 12 canceled."
 _ON_INTERRUPT = Flag("cancel-on-interrupt", "Ctrl-C cancels the job; without, it goes on", Kind.SWITCH)
 _FOLLOWING = (
@@ -132,9 +136,10 @@ REMOTE_COMMANDS = (
         ),
         shared=_PLAIN,
         details=(
-            f"{_FOR_JOB}\n"
-            "The two outputs of a task go to those of the command. Lines have the name of their task in front, unless\n"
-            "there is one task only. In a pipe, bytes stay as they are; on a terminal, nothing but colors is obeyed."
+            f"{_FOR_LIVE_JOB}\n"
+            "Of a job that waits, stderr says why. The two outputs of a task go to those of the command. Lines have\n"
+            "the name of their task in front, unless there is one task only. In a pipe, bytes stay as they are; on a\n"
+            "terminal, nothing but colors is obeyed."
         ),
     ),
     Command(
@@ -158,7 +163,7 @@ REMOTE_COMMANDS = (
         optional=("JOB",),
         flags=(Flag("json", "show the job as a line of JSON at each change", Kind.SWITCH), *DAEMON_FLAGS),
         shared=_PLAIN,
-        details=f"{_FOR_JOB}\nWithout JOB: `latest`. In a pipe it does what `wait` does.\n{_BY_OUTCOME}",
+        details=f"{_FOR_LIVE_JOB}\nWithout JOB: `latest`. In a pipe it does what `wait` does.\n{_BY_OUTCOME}",
     ),
     Command(
         "cancel",
@@ -172,7 +177,7 @@ REMOTE_COMMANDS = (
             *DAEMON_FLAGS,
         ),
         shared=_PLAIN,
-        details=_FOR_JOB,
+        details=_FOR_LIVE_JOB,
     ),
     Command(
         "queue",

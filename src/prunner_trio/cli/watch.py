@@ -42,7 +42,7 @@ _KEPT_LINES = 1000
 @at_daemon
 def watch(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
     """Show a job until it is over; the exit status tells how it ended."""
-    job = find_job(daemon, parsed.operands[0] if parsed.operands else LATEST)
+    job = find_job(daemon, parsed.operands[0] if parsed.operands else LATEST, running=True)
     plain = parsed.values.switch("disable-ansi")
     if parsed.values.switch("json"):
         return trio.run(_as_json, daemon, job, strict_exception_groups=True)

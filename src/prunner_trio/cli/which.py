@@ -1,6 +1,7 @@
-"""Which job is meant: by its id, the beginning of one, ``latest``, or the name of a pipeline for its latest."""
+"""Which job is meant: by its id, the beginning of one, ``latest``, or the name of a pipeline for one of its jobs."""
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 from prunner_trio.cli.rows import SHORT_ID
@@ -22,8 +23,12 @@ _PAGE = 200
 _LISTED = 10
 
 
-def find_job(daemon: Daemon, word: str) -> Job:
+def find_job(daemon: Daemon, word: str, *, running: bool = False) -> Job:
     """Return the job that is meant by a word. Blocks.
+
+    Args:
+        running: the name of a pipeline stands for its newest job that runs, if there is one, and not for its newest;
+            which one that is, is said on stderr if others run or wait.
 
     Raises:
         ClientError: there is none, or more than one.
@@ -36,16 +41,32 @@ def find_job(daemon: Daemon, word: str) -> Job:
         if found := _page(daemon, limit=1)["jobs"]:
             return found[0]
         raise ClientError(Kind.NOT_FOUND, "there are no jobs yet")
-    found = list(_page(daemon, limit=1, pipeline=word)["jobs"])
+    found = _of_pipeline(daemon, word, running=running)
+    named = bool(found)
     if _PART.fullmatch(part):
         found += [job for job in _beginning(daemon, part) if job["id"] not in {other["id"] for other in found}]
     if len(found) == 1:
+        if running and named:
+            _tell_chosen(daemon, found[0])
         return found[0]
     if found:
         listed = "".join(f"\n  {job['id']}  {plain(job['pipeline'])}  {job['created']}" for job in found[:_LISTED])
         more = f"\n  and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
         raise ClientError(Kind.NOT_FOUND, f"{word!r} may be each of these jobs:{listed}{more}")
     raise ClientError(Kind.NOT_FOUND, f"no job is or begins with {word!r}{_no_job(daemon, word)}")
+
+
+def _of_pipeline(daemon: Daemon, name: str, *, running: bool) -> list[Job]:
+    first = _page(daemon, limit=1, pipeline=name, state="running")["jobs"] if running else []
+    return list(first or _page(daemon, limit=1, pipeline=name)["jobs"])
+
+
+def _tell_chosen(daemon: Daemon, job: Job) -> None:
+    live = _page(daemon, limit=2, pipeline=job["pipeline"], state="waiting,running")["jobs"]
+    if len(live) > 1:
+        which = "that runs" if job["state"] == "running" else "one"
+        name, short = plain(job["pipeline"]), job["id"][:SHORT_ID]
+        print(f"{name} has several jobs that run or wait; this is {short}, the newest {which}", file=sys.stderr)
 
 
 def _no_job(daemon: Daemon, word: str) -> str:

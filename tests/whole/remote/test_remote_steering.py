@@ -18,6 +18,7 @@ pipelines:
     tasks:
       endless: {script: ["echo begun; sleep 1000"]}
       other: {script: ["echo begun; while [ ! -e pair-may-go ]; do sleep 0.02; done"]}
+  slow: {tasks: {t: {script: ["echo begun; sleep 1000"]}}}
   line: {tasks: {t: {script: ["true"]}}}
 """
 
@@ -66,6 +67,30 @@ def test_one_task_is_canceled(gated: Any) -> None:
     (gated.folder / "pair-may-go").touch()
     gated.ok("wait", job, status=12)
     assert shown(gated, job)["reason"].startswith("endless: canceled")
+
+
+def test_a_pipeline_stands_for_its_job_that_runs_though_newer_ones_wait(gated: Any) -> None:
+    runs = gated.ok("trigger", "slow").strip()
+    wait_for(lambda: "begun" in gated.ok("logs", "slow"), "the task to begin")
+    assert gated.call("logs", "slow").stderr == ""
+    older, newer = (gated.ok("trigger", "slow").strip() for _ in range(2))
+    done = gated.call("logs", "slow")
+    chosen = f"slow has several jobs that run or wait; this is {runs[:8]}, the newest that runs\n"
+    assert (done.stdout, done.stderr) == ("begun\n", chosen)
+    done = gated.call("logs", newer)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"slow {newer[:8]} waits: position 2 of 2")
+    follower = gated.spawn("logs", newer, "--follow")
+    assert follower.stderr.readline() == done.stderr
+    assert shown(gated, "slow")["id"] == newer
+    gated.ok("pause", "slow")
+    done = gated.call("cancel", "slow", "--wait")
+    assert (done.returncode, done.stderr) == (0, f"{chosen}slow {runs[:8]} canceled\n")
+    done = gated.call("cancel", "slow", "--wait")
+    assert f"this is {newer[:8]}, the newest one\n" in done.stderr
+    done = gated.call("cancel", older, "--wait")
+    assert (done.returncode, done.stderr) == (0, f"slow {older[:8]} canceled\n")
+    gated.ok("resume", "slow")
 
 
 def test_who_waits_is_shown_moved_and_let_go(gated: Any) -> None:
