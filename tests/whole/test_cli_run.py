@@ -97,7 +97,7 @@ def test_output_appears_with_the_name_of_its_task_and_the_status_is_0(tmp_path: 
     assert status == 0
     assert out == ["one    | out", "one    | pipeline", "second | Jane Doe Jane Doe"]
     assert "one    | err" in err
-    assert "==> good done" in err
+    assert "==> good succeeded" in err
 
 
 def test_nothing_is_left_in_the_directory(tmp_path: Path) -> None:
@@ -109,8 +109,8 @@ def test_the_status_is_that_of_the_task_that_failed(tmp_path: Path) -> None:
     status, out, err = run(tmp_path, "bad")
     assert status == 7
     assert out == ["ok       | ok", "fails    | before", "on_error | fails said before"]
-    assert "==> fails error: exit status 7" in err
-    assert "==> bad error" in err
+    assert "==> fails failed: exit status 7" in err
+    assert "==> bad failed" in err
 
 
 def test_one_job_in_the_foreground_waits_for_no_delay(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ REMOTE_COMMANDS = (
         flags=(
             Flag(
                 "state",
-                "in these states",
+                "in these states: done are those that succeeded, error those that failed",
                 Kind.LIST,
                 value="STATES",
                 choices=("waiting", "running", "done", "error", "canceled"),

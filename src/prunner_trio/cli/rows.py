@@ -7,7 +7,7 @@ from prunner_trio.cli.status import colored, sign, word
 from prunner_trio.cli.text import fit, plain, width_of
 from prunner_trio.client import Job, Occurrence, Pipeline, Task
 from prunner_trio.client.shapes import Deed, QueuedJob
-from prunner_trio.model.reasons import in_words
+from prunner_trio.model.reasons import in_words, state_in_words
 
 __all__ = [
     "SHORT_ID",
@@ -107,7 +107,7 @@ def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool) -
     rows = [
         (
             f"{sign(task['state'])} {plain(task['name'])}",
-            task["state"],
+            state_in_words(task["state"]),
             took(task, now),
             "" if task["exit_code"] is None else str(task["exit_code"]),
             plain(in_words(task["reason"])) or _run_by(task) or needs_text(task),
@@ -143,7 +143,7 @@ def task_note(task: Task) -> str:
     after = f" after {span(task['duration'])}" if task["duration"] is not None else ""
     code = f"exit status {task['exit_code']}" if task["exit_code"] else ""
     reason = plain(in_words(task["reason"])) or code
-    return f"{plain(task['name'])} {task['state']}{after}{f': {reason}' if reason else ''}"
+    return f"{plain(task['name'])} {state_in_words(task['state'])}{after}{f': {reason}' if reason else ''}"
 
 
 def queue_table(jobs: Sequence[QueuedJob], width: int, now: float) -> list[str]:
@@ -233,4 +233,4 @@ def event_line(event: Occurrence, *, terminal: bool) -> str:
     what = plain(event["pipeline"]) + (f"/{plain(event['task'])}" if event["task"] is not None else "")
     reason = f": {plain(in_words(event['reason']))}" if event["reason"] else ""
     who = (event["job"] or "-")[:SHORT_ID]
-    return f"{event['at'][11:23]} {who} {sign(event['state'])} {what} {event['state']}{reason}"
+    return f"{event['at'][11:23]} {who} {sign(event['state'])} {what} {state_in_words(event['state'])}{reason}"

@@ -23,6 +23,7 @@ from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Job, Runner, StopLevel, run_engine
 from prunner_trio.launch import missing_limits, open_launcher
 from prunner_trio.model import Event, EventKind, JobView, State
+from prunner_trio.model.reasons import state_in_words
 from prunner_trio.storage import MemoryJournal
 
 __all__ = ["run"]
@@ -117,7 +118,7 @@ class _Foreground:
             if event.kind is EventKind.TASK and event.state in (State.DONE, State.ERROR):
                 await output.shown(event.task)
                 reason = f": {event.reason}" if event.reason else ""
-                await screen.note(f"{event.task} {event.state.value}{reason}", good=event.state is State.DONE)
+                await screen.note(f"{event.task} {state_in_words(event.state)}{reason}", good=event.state is State.DONE)
 
     async def _hear(
         self, signals: AsyncIterator[int], screen: Screen, nursery: trio.Nursery, pumps: trio.Nursery
@@ -142,7 +143,7 @@ class _Foreground:
 def _summary(view: JobView) -> str:
     seconds = f" after {view.ended - view.started:.1f} s" if view.started and view.ended else ""
     reason = f": {view.error}" if view.error and view.state is State.ERROR else ""
-    return f"{view.pipeline} {view.state.value}{seconds}{reason}"
+    return f"{view.pipeline} {state_in_words(view.state)}{seconds}{reason}"
 
 
 def _exit_status(view: JobView) -> int:

@@ -1,14 +1,16 @@
-"""Why tasks and jobs stopped or failed, in words for people: what is stored is for programs, and exact."""
+"""How tasks and jobs are, and why, in words for people: what is stored is for programs, and exact."""
 
 import re
 from collections.abc import Mapping
 
+from prunner_trio.model.states import State
 from prunner_trio.model.values import StopReason
 
-__all__ = ["in_words", "missing_variable", "stop_in_words"]
+__all__ = ["in_words", "missing_variable", "state_in_words", "stop_in_words"]
 
 _MISSING = re.compile(r"template: .* at <\$?\.(\w+)>: map has no entry for key \"\1\"$", re.DOTALL)
 _STOPPED = re.compile(r"stopped: (\w+)$")
+_STATES: Mapping[str, str] = {State.DONE: "succeeded", State.ERROR: "failed"}
 _STOPS: Mapping[StopReason, str] = {
     StopReason.USER: "canceled",
     StopReason.FAIL_FAST: "stopped because another task failed",
@@ -20,6 +22,11 @@ _STOPS: Mapping[StopReason, str] = {
     StopReason.INTERRUPTED: "stopped because the daemon died",
     StopReason.INTERNAL: "stopped by an internal error",
 }
+
+
+def state_in_words(state: str) -> str:
+    """Return what a state of a job or task is called: as its end is, where that has a name of its own."""
+    return _STATES.get(state, state)
 
 
 def missing_variable(reason: str) -> str:

@@ -116,14 +116,14 @@ def test_in_a_pipe_every_field_has_its_place_and_a_name_cannot_add_one() -> None
 def test_tasks_tell_their_reason_or_what_they_need() -> None:
     tasks = [a_task("a", "error", reason="exit status 3"), a_task("b", "waiting", "a")]
     assert task_table(tasks, 100, NOW, colors=False)[1:] == [
-        "✗ a   error    12s   3     exit status 3",
+        "✗ a   failed   12s   3     exit status 3",
         "· b   waiting  -           ← a",
     ]
 
 
 def test_a_task_that_was_taken_over_names_the_job_that_ran_it() -> None:
     (line,) = task_table([a_task("a", from_job=ID)], 100, NOW, colors=False)[1:]
-    assert line == "✓ a   done   12s   0     run by job 0123abcd"
+    assert line == "✓ a   succeeded  12s   0     run by job 0123abcd"
 
 
 def test_who_waits_is_shown_with_the_reason() -> None:
@@ -149,8 +149,8 @@ def test_an_audit_is_a_table_of_deeds() -> None:
 
 
 def test_the_end_of_a_task_is_a_sentence() -> None:
-    assert task_note(a_task("a")) == "a done after 12s"
-    assert task_note(a_task("a", "error")) == "a error after 12s: exit status 3"
+    assert task_note(a_task("a")) == "a succeeded after 12s"
+    assert task_note(a_task("a", "error")) == "a failed after 12s: exit status 3"
     assert task_note(a_task("a", "canceled", reason="stopped: user")) == "a canceled after 12s: canceled"
 
 
@@ -186,7 +186,7 @@ def test_a_pause_stands_for_the_slots_also_in_a_plain_line() -> None:
 
 def test_an_event_is_a_line() -> None:
     event = Occurrence(seq=1, at=START, job=ID, pipeline="site", task="a", state="done", reason="")
-    assert event_line(event, terminal=True) == "03:04:05.000 0123abcd ✓ site/a done"
+    assert event_line(event, terminal=True) == "03:04:05.000 0123abcd ✓ site/a succeeded"
     assert event_line(event, terminal=False) == f"{START}\t{ID}\tsite\ta\tdone\t"
 
 
@@ -207,7 +207,7 @@ def test_the_summary_has_counts_the_slowest_and_the_last_words_of_each_failure()
         "b failed (exit status 3)",
         *(f"  | line {n}" for n in range(4, 9)),
         "site 0123abcd failed after 12s",
-        "tasks: 1 done, 3 error, 1 canceled; slowest: c 12s",
+        "tasks: 1 succeeded, 3 failed, 1 canceled; slowest: c 12s",
     ]
 
 
@@ -245,7 +245,7 @@ def test_a_picture_shows_the_graph_the_progress_and_the_end_of_a_log() -> None:
     job = a_job(*GRAPH, state="running")
     assert frame(job, "pack", ["one", "\x1b[2Jtwo"], (70, 14), NOW, colors=False) == [
         "site 0123abcd  ▶ running  1m00s  by jane",
-        "████████████░░░░░░░░░░░░ 2/4  1 waiting, 1 running, 1 done, 1 error",
+        "████████████░░░░░░░░░░░░ 2/4  1 waiting, 1 running, 1 succeeded, 1 fa…",
         "",
         "  ✓ build            12s",
         "  ✗ links            12s  exit status 1",

@@ -45,7 +45,7 @@ def test_a_trigger_that_waits_exits_by_outcome_and_sums_up(remote: Any, site: st
     lines = done.stderr.splitlines()
     assert "==> second failed: exit status 3" in lines
     assert "==>   | it broke" in lines
-    assert lines[-1].startswith("==> tasks: 1 done, 1 error, 1 canceled; slowest: ")
+    assert lines[-1].startswith("==> tasks: 1 succeeded, 1 failed, 1 canceled; slowest: ")
     assert remote.call("trigger", "late", "--wait").returncode == 11
     assert remote.call("wait", site).returncode == 0
 
@@ -55,7 +55,7 @@ def test_a_trigger_that_follows_shows_all_output_in_the_order_of_the_graph(remot
     assert done.returncode == 0
     assert done.stdout.splitlines() == ["build   | building 3.0", "publish | published"]
     assert "build   | careful" in done.stderr.splitlines()
-    assert [line for line in done.stderr.splitlines() if " done after " in line]
+    assert [line for line in done.stderr.splitlines() if " succeeded after " in line]
 
 
 def test_follow_as_json_is_pieces_of_logs_and_then_the_job(remote: Any) -> None:
