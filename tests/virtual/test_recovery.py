@@ -255,7 +255,22 @@ def test_a_job_that_is_canceled_while_its_survivors_are_being_stopped_does_not_b
 
     transcript, jobs = recover(again(), crash(again(), {"t": Act(9)}), scenario=scenario, remains={"t": STUBBORN})
     assert transcript.lines()[-1] == "2 p#1 canceled (user)"
-    assert (jobs[1].state, jobs[1].stop.by, jobs[1].started) == (State.CANCELED, "jane", None)
+    assert (jobs[1].state, jobs[1].stop.by, jobs[1].attempt) == (State.CANCELED, "jane", 1)
+
+
+def test_what_the_last_attempt_has_done_stays_if_the_job_does_not_begin_again(task):
+    pipeline = PipelineDef("p", (task("a"), task("t", "a"), task("c", "t")), on_daemon_crash=OnDaemonCrash.REQUEUE)
+
+    async def scenario(rig):
+        for view in rig.runner.live():
+            rig.runner.cancel(view.id, by="jane")
+        await to_the_end(rig)
+
+    left = crash(pipeline, {"t": Act(FOREVER)})
+    _, jobs = recover(pipeline, left, scenario=scenario, remains={"t": STUBBORN})
+    assert [view.state for view in jobs[1].tasks] == [State.DONE, State.CANCELED, State.CANCELED]
+    assert (jobs[1].tasks[0].exit_code, jobs[1].started) == (0, left[0].job.started)
+    assert jobs[1].tasks[0] == left[0].job.tasks[0]
 
 
 def test_nor_does_it_after_a_crash_in_that_moment(again):

@@ -50,13 +50,13 @@ class JobState:
         services: Services,
         remains: Mapping[str, Remaining] = _NOTHING,
         *,
-        to_be_cleared: bool = False,
+        last: SavedJob | None = None,
     ) -> None:
         """Make a job that is new, or that an earlier daemon had.
 
         Args:
             remains: what is left of its tasks, by name.
-            to_be_cleared: it is for `begin_again`.
+            last: its last attempt as the journal has it, of which `begin_again` brings down what is left.
         """
         self.definition: PipelineDef = saved.definition
         self.finished = trio.Event()
@@ -75,7 +75,7 @@ class JobState:
         self._abandoned = False
         self._continued = False
         self._ahead = 0.0  # seconds by which the wall clock was set since
-        self._to_be_cleared = to_be_cleared
+        self._last = last
         self._first_failure: TaskRun | None = None
 
     @property

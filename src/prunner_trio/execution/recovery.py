@@ -85,7 +85,7 @@ async def _requeue(runner: Runner, services: Services, saved: SavedJob, left: Ma
     again = attrs.evolve(saved, job=job)
     log.warning("job begins again", extra={"job": job.id, "pipeline": job.pipeline, "attempt": job.attempt})
     if left:
-        runner.begin_again(again, left)
+        runner.begin_again(again, saved, left)
         return
     await services.output.set_aside(job.id, saved.job.attempt)
     services.journal.record(JobReset(job))

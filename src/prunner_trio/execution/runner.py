@@ -58,15 +58,16 @@ class Runner(Accepting):
         line.slots.add(run.id)
         self._at_start.append(partial(self._run, line, run))
 
-    def begin_again(self, saved: SavedJob, remains: Mapping[str, Remaining]) -> None:
+    def begin_again(self, saved: SavedJob, last: SavedJob, remains: Mapping[str, Remaining]) -> None:
         """Take up a job that is to wait again once what is left of its earlier attempt has been brought down.
 
         Until then it holds the slot that those processes had.
 
         Args:
             saved: the job as it will be then.
+            last: the job as its earlier attempt has left it.
         """
-        run = JobRun(saved, self._services, to_be_cleared=True)
+        run = JobRun(saved, self._services, last=last)
         self._adopt(run, saved=True)
         line = self._lines.setdefault(saved.job.pipeline, Line(saved.definition))
         line.slots.add(run.id)

@@ -16,7 +16,7 @@ from prunner_trio.execution.room import give_back
 from prunner_trio.execution.seams import JobReset, Proc, Remaining, Stream, TaskOutput, task_key
 from prunner_trio.execution.stop import StopPolicy, stop_tree
 from prunner_trio.execution.stopping import Stopping
-from prunner_trio.execution.task_run import TaskRun
+from prunner_trio.execution.task_run import TaskRun, task_runs
 from prunner_trio.model import Move, State, StopReason
 
 __all__ = ["RunningTasks"]
@@ -192,7 +192,7 @@ class RunningTasks(Stopping):
                 self._services.launcher.forget([task_key(self.id, task) for task in remains])
                 if not problem and self.stop is None:
                     await self._services.output.set_aside(self.id, self._head.attempt - 1)
-                    self._to_be_cleared = False
+                    self._last = None
                     await self._services.journal.committed(self._record(JobReset(self._head)))
             except* Exception:  # the job boundary, as in `run`
                 log.exception("internal error in a job", extra=self._facts)
@@ -200,9 +200,9 @@ class RunningTasks(Stopping):
                 outcome, problem = Move.FAIL, "internal error"
             if not problem and self.stop is None:
                 return True
-            if self._to_be_cleared:
-                self._record(JobReset(self._last_attempt()))
-                self._set_head(attempt=self._head.attempt - 1)
+            if (last := self._last) is not None:  # what its tasks have done stays, as the journal has it
+                self._tasks = task_runs(last, {})
+                self._set_head(started=last.job.started, attempt=last.job.attempt)
             self._note_stop(StopReason.INTERRUPTED)
             self._set_head(error=self._head.error or problem)
             for task in self._tasks:

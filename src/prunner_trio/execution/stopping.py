@@ -60,11 +60,11 @@ class Stopping(JobState):
         if reason is StopReason.USER:
             self._note_cancel(by)
         # The next daemon, if this one dies meanwhile, must neither begin it again nor go on with it.
-        cleared = self._to_be_cleared and reason is StopReason.USER
-        if first and (self.state is State.RUNNING or cleared):
+        last = self._last_attempt() if reason is StopReason.USER else None
+        if first and (self.state is State.RUNNING or last is not None):
             stop = self.stop if self.stop and self.stop.reason in FOR_GOOD else None
             stop = stop or StopRequest(reason, self._services.now(), by)
-            self._record(JobChanged(attrs.evolve(self._last_attempt() if cleared else self._head, stop=stop)))
+            self._record(JobChanged(attrs.evolve(last or self._head, stop=stop)))
         self._scope.cancel()
 
     def cancel_waiting(
@@ -131,6 +131,9 @@ class Stopping(JobState):
             self._record(JobChanged(self._head))  # it may be stopping by now
         self._scope.cancel()
 
-    def _last_attempt(self) -> JobView:
-        """Return the job as the journal has it while what is left of its last attempt is brought down."""
-        return attrs.evolve(self._head, state=State.RUNNING, attempt=self._head.attempt - 1)
+    def _last_attempt(self) -> JobView | None:
+        """Return the job as it is while what is left of its last attempt is brought down; None if nothing is."""
+        if self._last is None:
+            return None
+        last = self._last.job
+        return attrs.evolve(self._head, state=State.RUNNING, started=last.started, attempt=last.attempt)
