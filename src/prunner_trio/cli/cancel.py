@@ -12,6 +12,7 @@ from prunner_trio.cli.which import find_job, find_task
 from prunner_trio.client import Daemon, Job, call
 from prunner_trio.client.requests import cancel as cancel_request
 from prunner_trio.client.requests import cancel_task, events, get_job
+from prunner_trio.model.reasons import state_in_words
 
 __all__ = ["cancel"]
 
@@ -45,7 +46,7 @@ def _cancel_task(daemon: Daemon, job: Job, name: str, parsed: Parsed, paper: Pap
         paper.json(job)
         return 0
     state = next(task["state"] for task in job["tasks"] if task["name"] == name)
-    told = "is being canceled" if state not in FINAL else state
+    told = "is being canceled" if state not in FINAL else state_in_words(state)
     print(f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]} {plain(name)} {told}", file=sys.stderr)
     return 0
 

@@ -141,30 +141,34 @@ class _Following:
             ended = {"type": "job", "job": self.job} if self.wish.logs else self.job
             await self._json(ended, indent=None if self.wish.logs else 2)
             return
-        tails = await tails_of(self.daemon, self.job)
-        for line in summary(self.job, tails, colors=self._screen.colored("stderr")):
+        tails = {} if self.wish.logs else await tails_of(self.daemon, self.job)
+        for line in summary(self.job, tails, colors=self._screen.colored("stderr"), told=True):
             await self._note(line, good=self.job["state"] == "done")
 
     # -------------------------------------------------------------------------------------------------- what is new
 
     async def _changed(self, job: Job) -> None:
         before, self.job = self.job, job
+        if not self._seen and job["state"] not in FINAL:
+            await self._note(f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]} {word(job)}")
         self._moved.set()
         self._moved = trio.Event()
         if self.wish.logs:
             for task in job["tasks"]:
                 self._begin_log(task)
-        elif self._seen:
-            states = {task["name"]: task["state"] for task in before["tasks"]}
-            for task in job["tasks"]:
-                if task["state"] in FINAL and states.get(task["name"]) != task["state"]:
-                    await self._note(task_note(task), good=task["state"] != "error")
-        if not self._seen:
-            await self._note(f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]} {word(job)}")
+        states = {task["name"]: task["state"] for task in before["tasks"]} if self._seen else {}
+        for task in job["tasks"]:
+            with_its_log = self.wish.logs and task["started"] is not None
+            if task["state"] in FINAL and states.get(task["name"]) != task["state"] and not with_its_log:
+                await self._tell_end(task)
         waits = [each["waiting"]["text"] if each["waiting"] else "" for each in (before, job)]
         if waits[1] and (waits[0] != waits[1] or not self._seen):
             await self._note(f"waiting: {plain(waits[1])}")
         self._seen = True
+
+    async def _tell_end(self, task: Task) -> None:
+        if self.wish.taken_over or not task.get("from_job"):
+            await self._note(task_note(task, self.job), good=task["state"] != "error")
 
     async def _lost(self, text: str) -> None:
         await self._screen.note(text, good=False)
@@ -197,7 +201,7 @@ class _Following:
         self._open.pop(name).set()
         ended = await self._ended(name)
         if ended is not None:
-            await self._note(task_note(ended), good=ended["state"] != "error")
+            await self._tell_end(ended)
         if self.wish.quiet and self.wish.tasks is not None and set(self.wish.tasks) <= {n for n, _ in self._shown}:
             self._logs.cancel_scope.cancel()
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from prunner_trio.cli.rows import SHORT_ID, needs_text, took, why
-from prunner_trio.cli.status import FINAL, colored, count_states, sign, word
+from prunner_trio.cli.status import FINAL, colored, count_states, sign, stopped_by, word
 from prunner_trio.cli.text import fit, plain, shown_line, width_of
 from prunner_trio.client import Job, Task
-from prunner_trio.model.reasons import in_words, state_in_words
+from prunner_trio.model.reasons import in_words
 
 __all__ = ["FEWEST_LOG_LINES", "choice", "depths", "frame"]
 
@@ -79,7 +79,7 @@ def _progress(job: Job) -> str:
     tasks = job["tasks"]
     over = sum(task["state"] in FINAL for task in tasks)
     filled = _BAR * over // len(tasks) if tasks else _BAR
-    counts = ", ".join(f"{count} {state_in_words(state)}" for state, count in count_states(tasks).items())
+    counts = ", ".join(f"{count} {state}" for state, count in count_states(tasks).items())
     return f"{'█' * filled}{'░' * (_BAR - filled)} {over}/{len(tasks)}  {counts}"
 
 
@@ -93,7 +93,7 @@ def _task_lines(job: Job, selected: str, width: int, now: float, most: int, *, c
     lines = []
     for task, name in list(zip(tasks, names, strict=True))[first : first + most]:
         mark = "›" if task["name"] == selected else " "
-        more = plain(in_words(task["reason"])) or needs_text(task)
+        more = plain(in_words(task["reason"], stopped_by(job))) or needs_text(task)
         line = f"{mark} {fit(name, column)}  {took(task, now):>7}  {more}".rstrip()
         lines.append(colored(line, task["state"], colors=colors))
     return lines

@@ -18,7 +18,7 @@ from prunner_trio.cli.rows import (
     took,
     why,
 )
-from prunner_trio.cli.status import colored, sign, word
+from prunner_trio.cli.status import STATES, colored, sign, word
 from prunner_trio.cli.text import plain
 from prunner_trio.cli.which import find_job, no_such_pipeline, pipeline_names
 from prunner_trio.client import Daemon, Job, JobPage, call
@@ -36,7 +36,9 @@ def jobs(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
     """Show jobs, the newest first."""
     values = parsed.values
     pipeline = parsed.operands[0] if parsed.operands else ""
-    filters = {name: values.text(name) for name in _FILTERS} | {"state": ",".join(values.list("state"))}
+    filters = {name: values.text(name) for name in _FILTERS} | {
+        "state": ",".join(STATES.get(state, state) for state in values.list("state"))
+    }
     page: JobPage = call(daemon, list_jobs(int(values.text("limit")), pipeline=pipeline, **filters))
     found = page["jobs"]
     if pipeline and not found and pipeline not in (names := pipeline_names(daemon)):
@@ -61,7 +63,7 @@ def show(daemon: Daemon, parsed: Parsed, paper: Paper) -> int:
         paper.json({**job, "audit": audit["entries"]})
     elif paper.terminal:
         paper.lines(_facts(job, audit, paper))
-        paper.lines(["", *task_table(job["tasks"], paper.width, time.time(), colors=paper.colors)])
+        paper.lines(["", *task_table(job["tasks"], paper.width, time.time(), colors=paper.colors, job=job)])
         if len(audit["entries"]) > 1:
             paper.lines(["", *audit_table(audit["entries"], paper.width)])
     else:

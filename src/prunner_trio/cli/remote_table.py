@@ -82,15 +82,15 @@ REMOTE_COMMANDS = (
     Command(
         "jobs",
         "show jobs, the newest first",
-        "prunner-trio jobs\nprunner-trio jobs build --state error,canceled --limit 10",
+        "prunner-trio jobs\nprunner-trio jobs build --state failed,canceled --limit 10",
         optional=("PIPELINE",),
         flags=(
             Flag(
                 "state",
-                "in these states: done are those that succeeded, error those that failed",
+                "in these states; done is the same as succeeded, error as failed",
                 Kind.LIST,
                 value="STATES",
-                choices=("waiting", "running", "done", "error", "canceled"),
+                choices=("waiting", "running", "succeeded", "failed", "canceled", "done", "error"),
             ),
             Flag("user", "scheduled by this user", value="NAME"),
             Flag("text", "with this text in id, pipeline, user, partition, error or variables", value="TEXT"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from prunner_trio.cli.moments import age, span
-from prunner_trio.cli.status import colored, sign, word
+from prunner_trio.cli.status import colored, sign, stopped_by, word
 from prunner_trio.cli.text import fit, plain, width_of
 from prunner_trio.client import Job, Occurrence, Pipeline, Task
 from prunner_trio.client.shapes import Deed, QueuedJob
@@ -102,15 +102,19 @@ def needs_text(task: Task) -> str:
     return f"← {', '.join(map(plain, task['needs']))}" if task["needs"] else ""
 
 
-def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool) -> list[str]:
-    """Return tasks as a table."""
+def task_table(tasks: Sequence[Task], width: int, now: float, *, colors: bool, job: Job | None = None) -> list[str]:
+    """Return tasks as a table.
+
+    Args:
+        job: theirs; it names who has canceled them.
+    """
     rows = [
         (
             f"{sign(task['state'])} {plain(task['name'])}",
             state_in_words(task["state"]),
             took(task, now),
             "" if task["exit_code"] is None else str(task["exit_code"]),
-            plain(in_words(task["reason"])) or _run_by(task) or needs_text(task),
+            plain(in_words(task["reason"], stopped_by(job))) or _run_by(task) or needs_text(task),
         )
         for task in tasks
     ]
@@ -138,11 +142,15 @@ def task_fields(task: Task) -> tuple[object, ...]:
     return (task["name"], task["state"], task["exit_code"], task["duration"], task["reason"])
 
 
-def task_note(task: Task) -> str:
-    """Return the end of a task as a sentence."""
+def task_note(task: Task, job: Job | None = None) -> str:
+    """Return the end of a task as a sentence.
+
+    Args:
+        job: that of the task; it names who has canceled it.
+    """
     after = f" after {span(task['duration'])}" if task["duration"] is not None else ""
     code = f"exit status {task['exit_code']}" if task["exit_code"] else ""
-    reason = plain(in_words(task["reason"])) or code
+    reason = plain(in_words(task["reason"], stopped_by(job))) or code
     return f"{plain(task['name'])} {state_in_words(task['state'])}{after}{f': {reason}' if reason else ''}"
 
 

@@ -23,7 +23,7 @@ from prunner_trio.errors import InvalidDefinition, PrunnerError
 from prunner_trio.execution import Job, Runner, StopLevel, run_engine
 from prunner_trio.launch import missing_limits, open_launcher
 from prunner_trio.model import Event, EventKind, JobView, State
-from prunner_trio.model.reasons import state_in_words
+from prunner_trio.model.reasons import in_words, state_in_words
 from prunner_trio.storage import MemoryJournal
 
 __all__ = ["run"]
@@ -117,7 +117,7 @@ class _Foreground:
                 return
             if event.kind is EventKind.TASK and event.state in (State.DONE, State.ERROR):
                 await output.shown(event.task)
-                reason = f": {event.reason}" if event.reason else ""
+                reason = f": {in_words(event.reason)}" if event.reason else ""
                 await screen.note(f"{event.task} {state_in_words(event.state)}{reason}", good=event.state is State.DONE)
 
     async def _hear(

@@ -3,17 +3,20 @@
 from collections.abc import Iterable
 
 from prunner_trio.client import Job, Kind, Task
+from prunner_trio.model.reasons import state_in_words
 
 __all__ = [
     "EXITS",
     "FINAL",
     "INTERRUPTED",
+    "STATES",
     "TIMED_OUT",
     "colored",
     "count_states",
     "exit_status",
     "failed_status",
     "sign",
+    "stopped_by",
     "word",
 ]
 
@@ -50,6 +53,9 @@ EXITS: tuple[tuple[int, str], ...] = (
 )
 """What each exit status of the commands for a daemon means."""
 
+STATES = {"succeeded": "done", "failed": "error"}
+"""What people call states of jobs and tasks that programs know by another name."""
+
 _SIGNS = {"waiting": "·", "running": "▶", "done": "✓", "error": "✗", "canceled": "■", "skipped": "↷"}
 _COLORS = {"running": 36, "done": 32, "error": 31, "canceled": 33}
 
@@ -69,6 +75,12 @@ def word(job: Job) -> str:
     return (job["outcome"] or job["state"]).replace("_", " ")
 
 
+def stopped_by(job: Job | None) -> str:
+    """Return who has told a job to stop; empty if nobody is known to have."""
+    stop = job.get("stop") if job is not None else None
+    return stop["by"] if stop else ""
+
+
 def sign(state: str) -> str:
     """Return the sign of a state."""
     return _SIGNS.get(state, "?")
@@ -81,8 +93,9 @@ def colored(text: str, state: str, *, colors: bool) -> str:
 
 
 def count_states(tasks: Iterable[Task]) -> dict[str, int]:
-    """Return how many tasks are in each state, in the order of a life."""
-    counts = dict.fromkeys(_SIGNS, 0)
+    """Return how many tasks are in each state, as people call it, in the order of a life."""
+    counts = dict.fromkeys(map(state_in_words, _SIGNS), 0)
     for task in tasks:
-        counts[task["state"]] = counts.get(task["state"], 0) + 1
+        state = state_in_words(task["state"])
+        counts[state] = counts.get(state, 0) + 1
     return {state: count for state, count in counts.items() if count}

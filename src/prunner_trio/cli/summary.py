@@ -7,7 +7,7 @@ from prunner_trio.cli.rows import SHORT_ID
 from prunner_trio.cli.status import count_states, word
 from prunner_trio.cli.text import plain, shown_line
 from prunner_trio.client import Job, Task
-from prunner_trio.model.reasons import in_words, state_in_words
+from prunner_trio.model.reasons import in_words
 
 __all__ = ["TAIL_LINES", "failed_tasks", "summary"]
 
@@ -21,19 +21,24 @@ def failed_tasks(job: Job) -> list[Task]:
     return sorted(failed, key=lambda task: task["ended"] or "")
 
 
-def summary(job: Job, tails: Mapping[str, Sequence[str]], *, colors: bool) -> list[str]:
+def summary(job: Job, tails: Mapping[str, Sequence[str]], *, colors: bool, told: bool = False) -> list[str]:
     """Return the lines for the end of a job.
 
     Args:
         tails: the last lines of failed tasks, by name.
+        told: the end of each task was told already, so only these lines are left to show.
     """
     lines = []
     for task in failed_tasks(job):
-        reason = f": {plain(in_words(task['reason']))}" if task["reason"] else ""
-        code = f" (exit status {task['exit_code']})" if task["exit_code"] is not None else ""
-        lines.append(f"{plain(task['name'])} failed{reason or code}")
-        lines += [f"  | {shown_line(line, colors=colors)}" for line in tails.get(task["name"], ())[-TAIL_LINES:]]
-    counts = ", ".join(f"{count} {state_in_words(state)}" for state, count in count_states(job["tasks"]).items())
+        tail = [f"  | {shown_line(line, colors=colors)}" for line in tails.get(task["name"], ())[-TAIL_LINES:]]
+        if not told:
+            reason = f": {plain(in_words(task['reason']))}" if task["reason"] else ""
+            code = f" (exit status {task['exit_code']})" if task["exit_code"] is not None else ""
+            lines.append(f"{plain(task['name'])} failed{reason or code}")
+        elif tail:
+            lines.append(f"the end of what {plain(task['name'])} wrote:")
+        lines += tail
+    counts = ", ".join(f"{count} {state}" for state, count in count_states(job["tasks"]).items())
     took = f" after {span(job['duration'])}" if job["duration"] is not None else ""
     reason = f": {plain(in_words(job['reason']))}" if job["reason"] and not failed_tasks(job) else ""
     lines.append(f"{plain(job['pipeline'])} {job['id'][:SHORT_ID]} {word(job)}{took}{reason}")

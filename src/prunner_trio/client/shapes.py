@@ -21,6 +21,7 @@ __all__ = [
     "PipelinePause",
     "QueuedJob",
     "SignInLink",
+    "Stop",
     "Task",
     "WaitLists",
     "Waiting",
@@ -50,6 +51,14 @@ class Task(TypedDict):
     from_job: NotRequired[str | None]
 
 
+class Stop(TypedDict):
+    """Why a job was told to stop, and by whom."""
+
+    reason: str
+    at: str
+    by: str
+
+
 class Job(TypedDict):
     """A job at one moment."""
 
@@ -70,6 +79,7 @@ class Job(TypedDict):
     waited: float | None
     duration: float | None
     waiting: Waiting | None
+    stop: NotRequired[Stop | None]
     error: str
     tasks: list[Task]
 

@@ -151,7 +151,12 @@ def test_an_audit_is_a_table_of_deeds() -> None:
 def test_the_end_of_a_task_is_a_sentence() -> None:
     assert task_note(a_task("a")) == "a succeeded after 12s"
     assert task_note(a_task("a", "error")) == "a failed after 12s: exit status 3"
-    assert task_note(a_task("a", "canceled", reason="stopped: user")) == "a canceled after 12s: canceled"
+    canceled = a_task("a", "canceled", reason="stopped: user")
+    assert task_note(canceled) == "a canceled after 12s: canceled"
+    by_jane = a_job(canceled, stop={"reason": "user", "at": END, "by": "jane"})
+    assert task_note(canceled, by_jane) == "a canceled after 12s: canceled by jane"
+    stopped = a_task("a", "canceled", reason="stopped: fail_fast")
+    assert task_note(stopped) == "a canceled after 12s: stopped because another task failed"
 
 
 def a_pipeline(*states: str) -> Pipeline:
@@ -206,6 +211,12 @@ def test_the_summary_has_counts_the_slowest_and_the_last_words_of_each_failure()
         "  | ␛[2Jx",
         "b failed (exit status 3)",
         *(f"  | line {n}" for n in range(4, 9)),
+        "site 0123abcd failed after 12s",
+        "tasks: 1 succeeded, 3 failed, 1 canceled; slowest: c 12s",
+    ]
+    assert summary(job, {"c": ["x"]}, colors=False, told=True) == [
+        "the end of what c wrote:",
+        "  | x",
         "site 0123abcd failed after 12s",
         "tasks: 1 succeeded, 3 failed, 1 canceled; slowest: c 12s",
     ]

@@ -43,11 +43,30 @@ def test_a_trigger_that_waits_exits_by_outcome_and_sums_up(remote: Any, site: st
     done = remote.call("trigger", "bad", "--wait")
     assert done.returncode == 10
     lines = done.stderr.splitlines()
-    assert "==> second failed: exit status 3" in lines
+    assert [line.partition(" after ")[0] for line in lines if " failed after " in line] == [
+        "==> second failed",
+        f"==> bad {done.stdout[:8]} failed",
+    ]
+    assert sum(line.startswith("==> first succeeded after ") for line in lines) == 1
     assert "==>   | it broke" in lines
     assert lines[-1].startswith("==> tasks: 1 succeeded, 1 failed, 1 canceled; slowest: ")
     assert remote.call("trigger", "late", "--wait").returncode == 11
     assert remote.call("wait", site).returncode == 0
+
+
+@pytest.mark.parametrize("words", [("wait",), ("trigger", "bad", "--key", "over", "--follow")])
+def test_the_end_of_a_job_that_is_over_already_is_told_once_and_last(remote: Any, words: tuple[str, ...]) -> None:
+    job = remote.ok("trigger", "bad", "--key", "over", "--wait", status=10).strip()
+    lines = remote.call(*words, *([job] if words == ("wait",) else [])).stderr.splitlines()
+    told = [index for index, line in enumerate(lines) if line.startswith(f"==> bad {job[:8]}")]
+    assert told == [len(lines) - 2]
+    for task, end in (("first", "succeeded"), ("second", "failed")):
+        assert sum(line.startswith(f"==> {task} {end} after ") for line in lines) == 1
+
+
+def test_people_and_programs_may_call_states_by_either_name(remote: Any, bad: str) -> None:
+    assert remote.ok("jobs", "bad", "--state", "failed") == remote.ok("jobs", "bad", "--state", "error") != ""
+    assert remote.ok("jobs", "bad", "--state", "succeeded,done") == ""
 
 
 def test_a_trigger_that_follows_shows_all_output_in_the_order_of_the_graph(remote: Any) -> None:
