@@ -49,10 +49,12 @@ def test_the_unit_starts_this_program_with_flags_that_it_has(tmp_path: Path) -> 
     assert {"--path", str(tmp_path), "--data", f"{tmp_path}/d", "--config", f"{tmp_path}/c"} <= set(words)
     assert {"--watch", "--verbose", "--env-files=", "--poll-interval=5s"} <= set(words)
     assert call(tmp_path, *words, "version").returncode == 0
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "some.yml").write_text("pipelines: {p: {tasks: {t: {script: ['true']}}}}\n")
     _, command, *words = words_of(done.stdout, "ExecReload")
     assert command == "validate"
     assert call(tmp_path, command, *words).returncode == 0
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["some.yml"]
 
 
 def test_the_time_for_a_stop_follows_the_definitions(tmp_path: Path) -> None:
