@@ -94,6 +94,8 @@ def test_a_task_that_was_canceled_alone_cancels_its_job_in_the_end_unless_it_may
     assert job_outcome([alone, *tasks("error", "canceled")], stop(R.FAIL_FAST)) is Move.FAIL
     may_fail = TaskView("x", State.CANCELED, allow_failure=True, stop=stop(R.USER))
     assert job_outcome([may_fail, *tasks("done")], None) is Move.SUCCEED
+    assert job_outcome([may_fail, *tasks("done")], stop(R.USER)) is Move.SUCCEED
+    assert job_outcome([may_fail, *tasks("done")], stop(R.TIMEOUT)) is Move.SUCCEED
     assert (alone.passed, may_fail.passed, tasks("canceled?")[0].passed) == (False, True, False)
 
 

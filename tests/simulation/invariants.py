@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
+from tests.simulation.wait_lists import WaitLists
 
 from prunner_trio.definition.pipeline import (
     ON_ERROR,
@@ -64,6 +65,15 @@ INVARIANTS = {
     "within their `kill_timeout` and the time for reaping.",
     "fail-fast": "After a task has failed, no other task of its job starts, unless it continues after failures; only "
     "the handler does.",
+    "a paused pipeline starts nothing": "From a pause on no job of the pipeline starts until it is resumed. New ones "
+    "are accepted as long as there is a wait list.",
+    "a pause holds": "A pause that was answered holds over every crash and restart; so does its end.",
+    "a move holds": "A job that is moved stands where it was to be, the others stand as before, and nobody is lost or "
+    "there twice. Once it was answered, the order holds over every crash and restart.",
+    "a retry keeps what was done": "A retry of what failed takes over just those tasks that are done and whose needs "
+    "are taken over too, and names the job that ran them. They never run again, over every restart.",
+    "one task alone": "A task that is canceled alone ends in bounded time and never starts again; only those that need "
+    "it are canceled with it.",
     "dependencies first": "A task starts only after all it needs have passed.",
     "launched once": "A task is launched at most once in the life of a runner, and never again once the disk knows "
     "that its job had started.",
@@ -124,6 +134,9 @@ class Known:
         handed_over: it was left to the next runner.
         touched: the tasks that got signals in this life.
         untouched: those that had got none when they were let go.
+        rank: its place in the wait list, relative to others.
+        kept: the tasks that it has taken over, and the jobs that ran them.
+        task_stops: the tasks that somebody has canceled alone, and when.
     """
 
     nth: int
@@ -161,6 +174,9 @@ class Known:
     handed_over: bool = False
     touched: set[str] = attrs.field(factory=set)
     untouched: set[str] = attrs.field(factory=set)
+    rank: int = 0
+    kept: dict[str, JobId] = attrs.field(factory=dict)
+    task_stops: dict[str, float] = attrs.field(factory=dict)
 
     @property
     def pipeline(self) -> str:
@@ -187,7 +203,10 @@ class Known:
         self.state, self.listed, self.granted, self.evictor = State.WAITING, True, None, None
         self.ended = self.stopped = self.failed_at = self.started = None
         self.canceled = False
-        self.tasks = {task.name: State.WAITING for task in self.definition.tasks}
+        self.tasks = {
+            task.name: State.DONE if task.name in self.kept else State.WAITING for task in self.definition.tasks
+        }
+        self.task_stops = {}
         self.task_started, self.launched, self.procs, self.statuses = {}, set(), {}, {}
         self.survivors = set()
         self.existed, self.adopted, self.brought_down, self.handed_over = set(), set(), False, False
@@ -209,6 +228,8 @@ class Known:
         self.launched, self.procs, self.survivors, self.touched = set(), dict(left), set(), set()
         self.adopted, self.told = set(left), True
         self.ended = self.stopped = None
+        self.rank = view.rank
+        self.task_stops = {task.name: now for task in view.tasks if task.stop is not None}
         failed = any(task.failed and task.name != ON_ERROR for task in view.tasks)
         self.failed_at = now if failed else None
         self.canceled = view.stop is not None and view.stop.reason in (StopReason.USER, StopReason.SHUTDOWN)
@@ -229,6 +250,7 @@ class Watch:
         self._clock = clock
         self._on_disk = on_disk
         self._alarm = alarm
+        self.lists = WaitLists(self.expect, clock)
         self._runner: Runner | None = None
         self._live: dict[JobId, Known] = {}
         self._definitions = Definitions()
@@ -294,6 +316,7 @@ class Watch:
                 self._was_running(known, view, live.get(job_id), left.get(job_id, {}), now)
             else:
                 self._waits_again(known, view, live.get(job_id), now)
+        self.lists.life_begins(runner, [*definitions.pipelines])
         waiting = [view.id for view in before.values() if view.state is State.WAITING and view.id not in left]
         self.expect(
             [job_id for job_id in live if job_id in waiting] == sorted(waiting, key=lambda id: before[id].number),
@@ -349,6 +372,7 @@ class Watch:
             f"{known.name} was replaced by {known.evictor and known.evictor.name}, and waits again",
         )
         known.begin_again()
+        known.rank = view.rank
         known.told = True  # whoever sees the list sees it
         self._live[known.id] = known
         self._concurrency.setdefault(known.pipeline, [(now, known.definition.concurrency)])
@@ -432,6 +456,10 @@ class Watch:
         definition = self._definitions.get(view.pipeline)
         assert definition is not None
         known = Known(nth, job.id, view.number, definition, partition, now, now + definition.start_delay, job)
+        if before.waiting > len(self._waiting(view.pipeline)):
+            self._put_back_paused()
+        known.rank = view.rank
+        known.kept = {task.name: task.from_job for task in view.tasks if task.from_job is not None}
         known.begin_again()
         added, self._added = self._added, None
         assert added is not None
@@ -488,7 +516,8 @@ class Watch:
         still = [other for other in rivals if other.state is State.WAITING and other.listed and other not in evicted]
         for gone in evicted:
             self.expect(
-                all(other.number < gone.number for other in still),
+                all(other.rank < gone.rank for other in still)
+                or self.lists.moved_at.get(known.pipeline, -1.0) >= known.submitted,
                 "one job replaces one",
                 f"{known.name} replaced {gone.name}, which was not the last of the list",
             )
@@ -497,6 +526,7 @@ class Watch:
                 len([other for other in still if other.evictor is None]) < limit
                 or len(rivals) > limit
                 or evicted
+                or self.lists.paused(known.pipeline)  # since then, so that rivals that were about to start do not
                 or self._level > StopLevel.SERVE,
                 "the wait list has a limit",
                 f"{known.name} is one too many in partition {known.partition!r}, the limit is {limit}",
@@ -533,7 +563,7 @@ class Watch:
         )
 
     def _waiting(self, pipeline: str) -> list[Known]:
-        return [
+        waiting = [
             known
             for known in self._live.values()
             if known.pipeline == pipeline
@@ -542,6 +572,7 @@ class Watch:
             and not known.canceled
             and (known.evictor is None or known.evictor.refused)
         ]
+        return sorted(waiting, key=lambda known: known.rank)
 
     # --------------------------------------------------------------------------------------------------------- stops
 
@@ -564,6 +595,35 @@ class Watch:
         known.canceled = True
         if known.stopped is None:
             known.stopped = self._clock()
+
+    def task_canceled(self, known: Known, task: str, *, noted: bool) -> None:
+        """Somebody has canceled one task.
+
+        Args:
+            noted: the task says so; else it was being stopped already.
+        """
+        now = self._clock()
+        spec, since = known.spec(task), known.task_started.get(task)
+        timeouts, failed = [(spec.timeout, since)], False
+        if task != ON_ERROR:  # which neither a failure nor the time of its job reaches
+            timeouts.append((known.definition.timeout, known.started))
+            failed = known.failed_at is not None
+        late = any(s is not None and began is not None and now >= began + s for s, began in timeouts)
+        stopping = known.canceled or failed or known.brought_down or self._forced or late
+        self.expect(
+            noted or stopping or task in known.task_stops or self._level >= StopLevel.CANCEL,
+            "one task alone",
+            f"{known.name}/{task} was canceled, and does not know it",
+        )
+        if noted:
+            known.task_stops.setdefault(task, now)
+
+    def moved(self, pipeline: str, order: list[JobId]) -> Callable[[], None]:
+        """A wait list has another order; what is returned is to be called on the answer."""
+        assert self._runner is not None
+        for view in self._runner.live():
+            self.jobs[view.id].rank = view.rank
+        return self.lists.moved(pipeline, order)
 
     @property
     def orderly(self) -> bool:
@@ -596,6 +656,8 @@ class Watch:
         """The runner says that something has changed."""
         self.seq += 1
         self.expect(event.seq == self.seq, "events tell the story", f"event {event.seq} came as the {self.seq}.")
+        if event.kind in (EventKind.MOVED, EventKind.PIPELINE):
+            return
         if event.kind is EventKind.REMOVED:
             known = self.jobs[event.job_id]
             if event.reason == StopReason.NOT_SAVED:  # it was canceled while it was being saved, which failed
@@ -648,6 +710,14 @@ class Watch:
             busy = self._tasks_running()
             self.expect(busy <= self._room, "room for tasks", f"{who} is the {busy}. that runs, {self._room} may")
             return
+        if event.state is State.CANCELED and event.reason.startswith(("canceled", "needs")):
+            needs = () if event.task == ON_ERROR else known.spec(event.task).depends_on
+            lost = any(known.tasks[need].final and not self._passed(known, need) for need in needs)
+            self.expect(
+                event.task in known.task_stops if event.reason.startswith("canceled") else lost,
+                "one task alone",
+                f"{who} is canceled ({event.reason}), and neither somebody nor what it needs says so",
+            )
         immortal = "survived SIGKILL" in event.reason and event.state is State.ERROR
         self.expect(
             event.task not in known.procs and (immortal or event.task not in known.survivors),
@@ -695,6 +765,7 @@ class Watch:
         self.expect(known.id in self._on_disk, "saved before started", f"{name} runs and is not on the disk")
         self.expect(now >= known.due, "delays are kept", f"{name} was due at {known.due:g} and started at {now:g}")
         self.expect(not known.canceled, "the canceled never start", f"{name} was canceled, and runs")
+        self.lists.starts(known.pipeline, name)
         self.expect(
             known.evictor is None or known.evictor.refused,
             "the replaced never run",
@@ -711,9 +782,9 @@ class Watch:
         most = self._most_slots(known.pipeline, known.submitted)
         self.expect(len(running) <= most, "concurrency", f"{name} starts as number {len(running)}, {most} may run")
         granted = known.granted
-        elders = [
-            other for other in self._waiting(known.pipeline) if other.number < known.number and other.due < granted
-        ]
+        elders = [other for other in self._waiting(known.pipeline) if other.rank < known.rank and other.due < granted]
+        if self.lists.moved_at.get(known.pipeline, -1.0) >= granted:
+            elders = []  # the order in which slots were given is no longer to be seen
         self._later.append(lambda: self._in_order(known, elders))
 
     def _in_order(self, known: Known, elders: list[Known]) -> None:
@@ -763,7 +834,11 @@ class Watch:
     def _check_outcome(self, known: Known, view: JobView, reason: StopReason | None, before: State) -> None:
         tasks = [task for task in view.tasks if task.name != ON_ERROR]
         failed = any(task.failed for task in tasks)
-        passed = all(task.state is State.DONE or (task.state is State.ERROR and task.allow_failure) for task in tasks)
+        alone = {task.name for task in tasks if task.state is State.CANCELED and task.name in known.task_stops}
+        passed = all(
+            task.state is State.DONE or (task.allow_failure and (task.state is State.ERROR or task.name in alone))
+            for task in tasks
+        )
         since = self._clock() - known.started if known.started is not None else 0.0
         late = known.definition.timeout is not None and since >= known.definition.timeout
         match view.state:
@@ -791,7 +866,9 @@ class Watch:
         elif reason is not None and reason is not StopReason.INTERNAL:
             self.expect(causes[reason], "the outcome is true", f"{known.name} was stopped: {reason}")
         self.expect(
-            view.state is not State.CANCELED or reason is not None, "the outcome is true", f"{known.name}: no reason"
+            view.state is not State.CANCELED or reason is not None or (alone and not failed),
+            "the outcome is true",
+            f"{known.name}: no reason",
         )
 
     # ----------------------------------------------------------------------------------------------------- processes
@@ -802,6 +879,7 @@ class Watch:
         self.expect(known.id in self._on_disk, "saved before started", f"{who} starts, its job is not on the disk")
         self.expect(known.state is State.RUNNING, "events tell the story", f"{who} starts, its job is {known.state}")
         self.expect(task not in known.launched, "launched once", f"{who} is launched again")
+        self.expect(task not in known.kept, "a retry keeps what was done", f"{who} is launched again")
         self.expect(
             task not in known.existed, "what goes on is not begun again", f"{who} is launched again by another runner"
         )
@@ -811,6 +889,7 @@ class Watch:
     def _may_start(self, known: Known, task: str) -> None:
         who = f"{known.name}/{task}"
         self.expect(not known.canceled, "the canceled never start", f"{who} starts after the cancel of its job")
+        self.expect(task not in known.task_stops, "one task alone", f"{who} starts after its cancel")
         self.expect(self._level < StopLevel.CANCEL, "a drain starts nothing", f"{who} starts after the shutdown")
         self.expect(
             known.failed_at is None or task == ON_ERROR or known.definition.continue_running_tasks_after_failure,
@@ -825,7 +904,8 @@ class Watch:
 
     def _passed(self, known: Known, task: str) -> bool:
         state = known.tasks[task]
-        return state is State.DONE or (state is State.ERROR and known.spec(task).allow_failure)
+        alone = state is State.CANCELED and task in known.task_stops
+        return state is State.DONE or ((state is State.ERROR or alone) and known.spec(task).allow_failure)
 
     def launched(self, known: Known, task: str, proc: FakeProc) -> None:
         """There are processes now."""
@@ -959,6 +1039,7 @@ class Watch:
             return
         now = self._clock()
         serving = self._level is StopLevel.SERVE
+        self._put_back_paused()
         if serving:
             for name in {known.pipeline: None for known in self._live.values()}:
                 self._no_slot_is_idle(name, now)
@@ -972,6 +1053,13 @@ class Watch:
         if serving:
             self._lists_agree()
 
+    def _put_back_paused(self) -> None:
+        """Jobs that had a slot, and were saved after a pause, wait again."""
+        for known in self._live.values():
+            reserved = known.state is State.WAITING and not known.listed and not known.canceled and not known.adopted
+            if reserved and self.lists.paused(known.pipeline) and known.id in self._on_disk:
+                known.listed, known.granted = True, None
+
     def _accepted_are_known(self) -> None:
         for known in self.jobs.values():
             if known.told and not known.gone and known.id not in self._on_disk:
@@ -979,6 +1067,8 @@ class Watch:
 
     def _no_slot_is_idle(self, pipeline: str, now: float) -> None:
         """Free slots belong to those who are due, in order; who is not on the disk yet may only reserve one."""
+        if self.lists.paused(pipeline):
+            return
         jobs = [known for known in self._live.values() if known.pipeline == pipeline and not known.state.final]
         taken = sum(known.state is State.RUNNING or known.canceled or not known.listed for known in jobs)
         free = self._concurrency[pipeline][-1][1] - taken
@@ -1007,7 +1097,7 @@ class Watch:
                 for task in known.definition.tasks:
                     ready = all(self._passed(known, need) for need in task.depends_on)
                     self.expect(
-                        known.tasks[task.name] is not State.WAITING or not ready,
+                        known.tasks[task.name] is not State.WAITING or not ready or task.name in known.task_stops,
                         "what can run runs",
                         f"{known.name}/{task.name} waits for nothing",
                     )
@@ -1034,6 +1124,7 @@ class Watch:
             limits: list[tuple[str, float | None, float | None]] = [
                 ("its time-out", known.task_started[task], known.spec(task).timeout),
                 ("the cancel", known.stopped, 0.0),
+                ("its cancel", known.task_stops.get(task), 0.0),
             ]
             if task != ON_ERROR:
                 limits.append(("the time-out of the job", known.started, known.definition.timeout))

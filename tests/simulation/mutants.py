@@ -4,7 +4,7 @@ import inspect
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -13,8 +13,18 @@ import trio
 from tests.simulation.invariants import Violation
 from tests.simulation.world import play_seed
 
-from prunner_trio.definition.pipeline import OnDaemonCrash
-from prunner_trio.execution import bus, housekeeping, job, leaving, lines, recovery, running_tasks
+from prunner_trio.definition.pipeline import ON_ERROR, OnDaemonCrash
+from prunner_trio.execution import (
+    accepting,
+    bus,
+    continuing,
+    housekeeping,
+    job,
+    leaving,
+    lines,
+    recovery,
+    running_tasks,
+)
 from prunner_trio.execution.job import JobRun
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged
@@ -529,4 +539,162 @@ def _failure_forgotten() -> Iterator[None]:
 @_mutant("adopted tasks take no room")
 def _no_room() -> Iterator[None]:
     with mock.patch.object(job, "occupy"), mock.patch.object(running_tasks, "give_back"):
+        yield
+
+
+# ------------------------------------------------------------------------------------------------------------ steering
+
+
+@_mutant("a paused pipeline fills free slots")
+def _pause_ignored() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: Runner, line: Any) -> None:
+            with mock.patch.object(Runner, "pause_of", return_value=None):
+                original(self, line)
+
+        return broken
+
+    with _replace(Runner, "_pump", make):
+        yield
+
+
+@_mutant("a job that is being saved starts although its pipeline was paused")
+def _pause_too_late() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: Runner, line: Any, run: Any) -> None:
+            with mock.patch.object(Runner, "pause_of", return_value=None):
+                original(self, line, run)
+
+        return broken
+
+    with _replace(Runner, "_start", make):
+        yield
+
+
+@_mutant("a restart forgets what is paused")
+def _pause_forgotten() -> Iterator[None]:
+    with mock.patch.object(Runner, "remember"):
+        yield
+
+
+@_mutant("nobody is woken when a pipeline is resumed")
+def _not_resumed() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: Runner, pipeline: str, *, by: str = "") -> None:
+            with mock.patch.object(Runner, "_rearm"):
+                original(self, pipeline, by=by)
+            self._refill = False
+
+        return broken
+
+    with _replace(Runner, "resume", make):
+        yield
+
+
+@_mutant("a move loses the last of the list")
+def _move_loses() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: Runner, line: Any, order: Any, moved: Any, by: str) -> None:
+            original(self, line, order, moved, by)
+            if len(line.waiting) > 1:
+                line.waiting.popitem()
+
+        return broken
+
+    with _replace(Runner, "_reorder", make):
+        yield
+
+
+@_mutant("a move is not written down")
+def _move_unwritten() -> Iterator[None]:
+    with mock.patch.object(JobRun, "move_to"):
+        yield
+
+
+@_mutant("of a move only the moved job is written down")
+def _move_halved() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: JobRun, rank: int) -> None:
+            if self._head.audit and self._head.audit[-1].at == self._services.now():
+                original(self, rank)
+
+        return broken
+
+    with _replace(JobRun, "move_to", make):
+        yield
+
+
+@_mutant("a retry keeps what stands behind a failure")
+def _keeps_too_much() -> Iterator[None]:
+    def broken(original: Any, pipeline: Any) -> Any:
+        done = [task for task in original.tasks if task.state is State.DONE and task.name != ON_ERROR]
+        return tuple(attrs.evolve(task, from_job=task.from_job or original.id) for task in done)
+
+    with mock.patch.object(accepting, "kept_tasks", broken):
+        yield
+
+
+@_mutant("a retry of what failed runs everything again")
+def _keeps_nothing() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(*about: Any) -> Any:
+            original(*about)
+            return ()
+
+        return broken
+
+    with _replace(accepting, "kept_tasks", make):
+        yield
+
+
+@_mutant("a restart forgets what a retry has kept")
+def _kept_forgotten() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(task: Any) -> Any:
+            return original(attrs.evolve(task, from_job=None))
+
+        return broken
+
+    with _replace(recovery, "begun_anew", make), _replace(continuing, "begun_anew", make):
+        yield
+
+
+@_mutant("the cancel of a task stops its job")
+def _cancels_all() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: JobRun, name: str, by: str) -> None:
+            original(self, name, by)
+            self._scope.cancel()
+
+        return broken
+
+    with _replace(JobRun, "cancel_task", make):
+        yield
+
+
+@_mutant("a task that was canceled alone starts all the same")
+def _starts_canceled() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(self: JobRun, name: str, by: str) -> None:
+            task = next((task for task in self._tasks if task.spec.name == name), None)
+            waits = task is not None and task.view.state is State.WAITING
+            scope = mock.Mock(cancel_called=False)
+            with mock.patch.object(task, "scope", scope) if waits else nullcontext():
+                original(self, name, by)
+
+        return broken
+
+    with _replace(JobRun, "cancel_task", make):
+        yield
+
+
+@_mutant("a job is done although a task was canceled alone")
+def _done_all_the_same() -> Iterator[None]:
+    def make(original: Any) -> Any:
+        def broken(tasks: Any, stop: Any) -> Any:
+            return original([attrs.evolve(task, stop=None) for task in tasks], stop)
+
+        return broken
+
+    with _replace(job, "job_outcome", make):
         yield

@@ -45,13 +45,16 @@ VERBS = {
 }
 
 
+STEERING = {"retry": 3, "retry what failed": 5, "move": 5, "pause": 2, "resume": 3, "cancel a task": 5}
+
+
 @attrs.frozen
 class Step:
     """One thing that somebody does.
 
     Attributes:
         at: seconds since the life began.
-        verb: a key of `VERBS`.
+        verb: a key of `VERBS` or `STEERING`.
         choice: which pipeline, job, version or duration is meant: taken modulo what there is.
     """
 
@@ -111,7 +114,7 @@ def draw_plan(seed: int) -> Plan:
     quiet = tuple(
         step for step in last.steps if step.verb in ("schedule", "schedule three", "cancel", "look", "reload", "follow")
     )
-    return _with_adoption(Plan(seed, tuple(versions), (*lives, attrs.evolve(last, steps=quiet))))
+    return _with_steering(_with_adoption(Plan(seed, tuple(versions), (*lives, attrs.evolve(last, steps=quiet)))))
 
 
 def _with_adoption(plan: Plan) -> Plan:
@@ -133,6 +136,20 @@ def _with_adoption(plan: Plan) -> Plan:
         for life in plan.lives[:-1]
     ]
     return attrs.evolve(plan, versions=tuple(versions), lives=(*lives, plan.lives[-1]))
+
+
+def _with_steering(plan: Plan) -> Plan:
+    """Let people steer in some runs. What they do is drawn apart, so that all other runs are as they were."""
+    rng = random.Random(f"{plan.seed} interventions")
+    if rng.random() >= 0.4:
+        return plan
+    lives = []
+    for life in plan.lives:
+        end = max((step.at for step in life.steps), default=0.0) + 2.0
+        verbs = rng.choices(list(STEERING), list(STEERING.values()), k=rng.randint(2, 9))
+        more = [Step(rng.randrange(int(end * 4)) / 4, verb, rng.randrange(1000)) for verb in verbs]
+        lives.append(attrs.evolve(life, steps=tuple(sorted((*life.steps, *more), key=lambda step: step.at))))
+    return attrs.evolve(plan, lives=tuple(lives))
 
 
 def act(seed: int, job: int, task: str) -> Act:

@@ -79,6 +79,10 @@ def test_the_runs_meet_what_they_are_for() -> None:
         "end: outer cancel",
         "exceeded and queue limit reached",
         "exceeded and queueing disabled",
+        "waiting retry of",
+        "> move",
+        "> pause",
+        "canceled canceled by somebody",
     ):
         assert what in text, f"no run has {what!r}"
     assert sum(outcome.crashes for outcome in outcomes) > 50

@@ -10,7 +10,8 @@ import trio._core._run as trio_run
 import trio.testing
 from tests.simulation.disk import Disk, Platter
 from tests.simulation.invariants import KILL_TIMEOUT, REAP_TIMEOUT, Known, Violation, Watch
-from tests.simulation.plan import TASKS, Life, Plan, Step, act, draw_plan
+from tests.simulation.plan import STEERING, TASKS, Life, Plan, Step, act, draw_plan
+from tests.simulation.steering import Steering
 
 from prunner_trio.definition.pipeline import ON_ERROR, Definitions
 from prunner_trio.errors import (
@@ -25,7 +26,7 @@ from prunner_trio.errors import (
 )
 from prunner_trio.execution import Job, Runner, StopLevel, bus, run_engine
 from prunner_trio.execution.seams import Command, TaskOutput, Usage
-from prunner_trio.model import Event, JobId, JobView, PipelineView, State
+from prunner_trio.model import Event, EventKind, JobId, JobView, PipelineView, State
 from prunner_trio.output.memory import MemoryOutputStore
 from prunner_trio.testing import EPOCH, Act, FakeLauncher, FakeProc, Launch
 
@@ -190,6 +191,23 @@ class Living:
             world.platter, life.commit_seconds, self._store_called, self._watch.recorded, self._watch.written
         )
         self._launcher = PaperLauncher(world, self)
+        self._steering = Steering(world.watch, self)
+
+    def say(self, what: str) -> None:
+        """Write a line of the transcript."""
+        self._world.say(what)
+
+    def answer(self, answered: Callable[[], None]) -> None:
+        """Call this when all that has happened is on the disk."""
+
+        async def wait() -> None:
+            try:
+                await self._runner.flush()
+            except PrunnerError as exc:
+                self._watch.expect(False, "no defects", f"the flush failed: {exc}")
+            answered()
+
+        self._clients.start_soon(wait)
 
     @property
     def dead(self) -> bool:
@@ -313,6 +331,7 @@ class Living:
     async def _let_all_end(self) -> None:
         """Wait for all jobs, canceling those that would run for ever."""
         for _ in range(30):
+            self._steering.resume_all(self._runner)
             if not list(self._runner.live()):
                 break
             await trio.sleep(PATIENCE)
@@ -343,6 +362,9 @@ class Living:
             return
         known = self._watch.jobs.get(event.job_id)
         who = known.name if known is not None else f"{event.pipeline}#{self._world.submitted}"
+        if event.kind in (EventKind.MOVED, EventKind.PIPELINE):
+            self._watch.event(event)
+            return
         task = f"/{event.task}" if event.task else ""
         self._world.say(f"{who}{task} {event.kind if event.kind == 'removed' else event.state} {event.reason}")
         self._watch.event(event)
@@ -381,6 +403,8 @@ class Living:
                 self._clients.start_soon(self._follow, step.verb == "lag")
             case "schedule nonsense":
                 self._nonsense()
+            case verb if verb in STEERING:
+                self._steering.do(self._runner, verb, step.choice)
             case "drain":
                 self._level(StopLevel.DRAIN)
             case "shut down":
@@ -399,10 +423,17 @@ class Living:
             return
         pipeline = pipelines[choice % len(pipelines)].name
         partition = PARTITIONS[choice // 7 % len(PARTITIONS)]
-        before = self._pipeline(pipeline)
-        nth = self._world.submitted = self._world.submitted + 1
+        self.offer(
+            pipeline, partition, choice, lambda: self._runner.submit(pipeline, partition=partition, user="somebody")
+        )
+
+    def offer(self, pipeline: str, partition: str, choice: int, submit: Callable[[], Job]) -> Known | None:
+        """Submit a job, and watch what comes of it; None if it was refused."""
+        defined = self._runner.definitions.get(pipeline) is not None
+        before = self._pipeline(pipeline) if defined else PipelineView(pipeline, False, False, 0)
+        self._world.submitted += 1
         try:
-            job = self._runner.submit(pipeline, partition=partition, user="somebody")
+            job = submit()
         except ShuttingDown:
             self._watch.expect(self._runner.level > StopLevel.SERVE, "refused for a reason", "nothing is shutting down")
         except (QueueFull, QueueDisabled) as exc:
@@ -410,10 +441,13 @@ class Living:
             self._watch.refused(pipeline, exc, before)
         else:
             if self.dead:
-                return
+                return None
+            nth = self._world.submitted
             known = self._watch.submitted(nth, job, partition, before, self._pipeline(pipeline))
             self._world.say(f"> schedule {known.name} {'as one that waits' if known.listed else 'into a slot'}")
             self._clients.start_soon(self._client, known, job, DURATIONS[choice // 3 % 4] if choice % 5 == 0 else None)
+            return known
+        return None
 
     def _pipeline(self, name: str) -> PipelineView:
         return next(view for view in self._runner.pipelines() if view.name == name)

@@ -5,12 +5,14 @@ import math
 import attrs
 import pytest
 import trio
+import trio.testing
 
-from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, PipelineDef
+from prunner_trio.definition.pipeline import Definitions, OnDaemonCrash, Orphans, PipelineDef
 from prunner_trio.errors import ShuttingDown
 from prunner_trio.execution import StopLevel
+from prunner_trio.execution.seams import JobChanged, TaskChanged
 from prunner_trio.model import State, StopReason
-from prunner_trio.testing import EPOCH, Act, MemoryJournal, simulate
+from prunner_trio.testing import EPOCH, Act, MemoryJournal, open_rig, simulate
 
 FOREVER = math.inf
 STUBBORN = Act(FOREVER, on_sigint=FOREVER, on_sigterm=FOREVER)
@@ -678,3 +680,27 @@ def test_a_job_that_takes_its_first_step_while_the_handover_is_written_down_is_h
 
     simulate(one(), life, {"t": Act(FOREVER)}, outlive=True)
     assert left[0].job.handed_over is (left[0].job.state is State.RUNNING)
+
+
+def test_why_a_job_is_stopped_from_outside_is_written_down_before_its_tasks_end(chain):
+    changes = []
+
+    async def main():
+        with trio.CancelScope() as scope:
+            async with open_rig(Definitions.of(chain()), {"a": Act(FOREVER)}) as rig:
+                record = rig.journal.record
+
+                def spied(change):
+                    changes.append(change)
+                    return record(change)
+
+                rig.journal.record = spied
+                await rig.schedule("p")
+                await rig.at(1)
+                scope.cancel()
+                await trio.sleep_forever()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    stops = [n for n, change in enumerate(changes) if isinstance(change, JobChanged) and change.job.stop is not None]
+    ends = [n for n, change in enumerate(changes) if isinstance(change, TaskChanged) and change.task.state.final]
+    assert stops[0] < ends[0]

@@ -224,3 +224,28 @@ def test_the_next_daemon_stops_a_handler_that_was_to_be_stopped(one, task, keys)
     simulate(pipeline, before, {"t": Act(1, exit_code=1), "on_error": Act(FOREVER)})
     remains = {"on_error": Act(FOREVER, on_sigint=FOREVER)}
     simulate(pipeline, after, journal=MemoryJournal(left), remains=remains)
+
+
+def test_a_handler_that_is_canceled_as_soon_as_it_is_taken_up_is_gone_before_it_is_canceled(one, task):
+    left = []
+
+    async def before(rig):
+        await rig.schedule("p")
+        await rig.at(1)
+        left.extend(rig.journal.snapshot())
+        rig.runner.request_shutdown(StopLevel.KILL)
+
+    async def after(rig):
+        job = rig.runner.job(left[0].job.id)
+        rig.runner.cancel_task(job.id, "on_error", by="jane")
+        await job.wait()
+
+    pipeline = one(on_error=task("on_error"), on_daemon_crash=OnDaemonCrash.ADOPT)
+    simulate(pipeline, before, {"t": Act(exit_code=1), "on_error": Act(FOREVER)})
+    slow = Act(FOREVER, on_sigint=0.5)
+    transcript = simulate(pipeline, after, journal=MemoryJournal(left), remains={"on_error": slow})
+    assert transcript.lines() == [
+        "0 p#1/on_error SIGINT",
+        "0.5 p#1/on_error canceled (canceled by jane)",
+        "0.5 p#1 error (exit status 1)",
+    ]

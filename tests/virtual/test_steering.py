@@ -96,6 +96,29 @@ def test_all_ranks_of_a_move_are_saved_at_once(one):
     simulate(one(), scenario, {"t": Act(1)})
 
 
+def test_a_rank_that_comes_from_a_job_that_was_never_saved_is_given_to_nobody_else(one):
+    journal = MemoryJournal()
+
+    async def before(rig):
+        for _ in range(2):
+            await rig.schedule("p")
+        journal.hold, journal.fail_next = True, 1
+        lost = rig.runner.submit("p")
+        rig.runner.move(lost.id, to=1)
+        journal.hold = False
+        await rig.at(1)
+        assert [queued.job.rank for queued in rig.runner.queue()] == [2, 3]
+
+    async def after(rig):
+        new = await rig.schedule("p")
+        assert order(rig) == [1, 2, new.view().number]
+        rig.runner.move(new.id, to=2)
+        assert order(rig) == [1, new.view().number, 2]
+
+    simulate(one(start_delay=100.0), before, journal=journal)
+    simulate(one(start_delay=100.0), after, journal=journal)
+
+
 def test_the_last_of_the_list_is_replaced_whenever_it_came(one):
     async def scenario(rig):
         _, second, third = [await rig.schedule("p") for _ in range(3)]

@@ -183,6 +183,8 @@ class JobState:
             return
         if self.stop is None:  # nobody wrote down why, so the cancellation came from outside the runner
             self._note_stop(StopReason.SHUTDOWN)
+            if self.state is State.RUNNING:  # first: the next daemon, if this one dies now, must know why tasks ended
+                self._record(JobChanged(self._head))
         assert self.stop is not None
         running = task.view.state is State.RUNNING
         reason = f"stopped: {self.stop.reason.value}"

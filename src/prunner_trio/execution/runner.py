@@ -93,7 +93,8 @@ class Runner(Accepting):
         Args:
             last_number: the highest number that any job ever had.
         """
-        self._number = last_number
+        # A rank may come from a job that was never saved, and whose number is free again.
+        self._number = max([last_number, *(run.rank for run in self._runs.values())])
         with plain_errors() as block:
             async with trio.open_nursery() as services:
                 services.start_soon(self._alarm, name="alarm")

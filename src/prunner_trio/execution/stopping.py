@@ -33,7 +33,9 @@ class Stopping(JobState):
             raise TaskNotFound(self.id, name)
         if task.view.state.final:
             raise TaskAlreadyFinished(self.id, name)
-        if task.scope.cancel_called or (self._scope.cancel_called and not self.left):
+        # A handler is not reached by what stops the tasks before it.
+        stopping = self._abandoned if task.spec is self.definition.on_error else self._scope.cancel_called
+        if task.scope.cancel_called or (stopping and not self.left):
             return
         task.view = attrs.evolve(task.view, stop=StopRequest(StopReason.USER, self._services.now(), by))
         self.note(Action.TASK_CANCELED, by, name)

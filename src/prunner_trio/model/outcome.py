@@ -22,11 +22,11 @@ def job_outcome(tasks: Sequence[TaskView], stop: StopRequest | None) -> Move:
     if stop is not None and stop.reason is StopReason.INTERNAL:
         return Move.FAIL
     stopped = stop is not None and stop.reason not in (StopReason.FAIL_FAST, StopReason.TIMEOUT)
-    if stopped and any(task.state is State.CANCELED for task in tasks):
+    cut_off = [task for task in tasks if task.state is State.CANCELED and not task.passed]
+    if stopped and cut_off:
         return Move.CANCEL
-    if stop is not None and stop.reason is StopReason.TIMEOUT and any(task.state is State.CANCELED for task in tasks):
+    if stop is not None and stop.reason is StopReason.TIMEOUT and cut_off:
         return Move.FAIL
     if any(task.failed for task in tasks):
         return Move.FAIL
-    given_up = any(task.state is State.CANCELED and task.stop is not None and not task.passed for task in tasks)
-    return Move.CANCEL if given_up else Move.SUCCEED
+    return Move.CANCEL if any(task.stop is not None for task in cut_off) else Move.SUCCEED
