@@ -355,6 +355,16 @@ def test_a_time_out_follows_the_age_of_the_process_whatever_was_done_to_the_cloc
     assert transcript.when("p#1/t", "SIGINT") == 7
 
 
+@pytest.mark.parametrize("at", [-4000, 0, 4000])
+def test_so_does_that_of_a_job_whose_task_was_not_yet_written_down_to_have_started(task, at):
+    pipeline = PipelineDef("p", (task("a"), task("b", "a")), timeout=20.0, on_daemon_crash=OnDaemonCrash.ADOPT)
+    (left,) = crash(pipeline, {"a": Act(4), "b": Act(FOREVER)}, after=7, at=at)
+    fresh = attrs.evolve(left.job.tasks[1], state=State.WAITING, started=None)
+    job = attrs.evolve(left.job, tasks=(left.job.tasks[0], fresh))
+    transcript, _, _ = recover(pipeline, [attrs.evolve(left, job=job)], remains={"b": Act(FOREVER, age=3.0)})
+    assert transcript.when("p#1/b", "SIGINT") == 13
+
+
 def test_the_time_out_of_a_job_follows_the_clock_as_it_was_when_its_oldest_task_was_started(task):
     pipeline = PipelineDef(
         "p", (task("a"), task("b", "a"), task("c", "a")), timeout=100.0, on_daemon_crash=OnDaemonCrash.ADOPT

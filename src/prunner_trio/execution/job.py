@@ -129,10 +129,17 @@ class JobRun(RunningTasks):
     def _clock_is_ahead(self) -> float:
         """Return by how many seconds the wall clock was set forward since the oldest task that is left was started."""
         now, oldest, ahead = self._services.now(), 0.0, 0.0
+        moments = (
+            self._head.started,
+            *(moment for task in self._tasks for moment in (task.view.started, task.view.ended)),
+        )
+        latest = max((moment for moment in moments if moment is not None), default=now)
         for task in self._tasks:
             age = task.remains.age if task.remains is not None else None
-            if age is not None and task.view.started is not None and age > oldest:
-                oldest, ahead = age, now - task.view.started - age
+            if age is not None and age > oldest:
+                # One whose start was not on the disk yet began shortly after what is.
+                started = latest if task.view.started is None else task.view.started
+                oldest, ahead = age, now - started - age
         return ahead
 
     async def _time_out(self, seconds: float, late: float) -> None:
