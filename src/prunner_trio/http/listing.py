@@ -124,12 +124,7 @@ class Listing:
         Raises:
             StoreError: the kept jobs cannot be read.
         """
-        if self._loaded:
-            return
-        async with self._loading:
-            if not self._loaded:
-                self._follow()
-                await self._load()
+        await self._read(most=None)
 
     async def read_ahead(self) -> None:
         """Do what `start` does, so that nobody has to wait for it, unless so many jobs are kept that it costs much.
@@ -139,12 +134,7 @@ class Listing:
         Raises:
             StoreError: see `start`.
         """
-        async with self._loading:
-            if not self._loaded:
-                self._follow()
-                await self._load(most=_READ_AHEAD)
-                if not self._loaded:
-                    self.stop()
+        await self._read(most=_READ_AHEAD)
 
     def stop(self) -> None:
         """Stop watching, and forget everything; `start` begins anew."""
@@ -195,6 +185,16 @@ class Listing:
         elif (job := self._runner.job(event.job_id)) is not None:
             self._update(job, over=event.kind is EventKind.JOB and event.state.final)
 
+    async def _read(self, *, most: int | None) -> None:
+        if self._loaded:
+            return
+        async with self._loading:
+            if not self._loaded:
+                self._follow()
+                await self._load(most)
+                if not self._loaded:
+                    self.stop()
+
     def _follow(self) -> None:
         if self._watch is None:
             self._forget()  # what a load has brought that was under way when `stop` was called
@@ -218,7 +218,7 @@ class Listing:
         else:
             self._put_over(view)
 
-    async def _load(self, *, most: int | None = None) -> None:
+    async def _load(self, most: int | None) -> None:
         before: int | None = None
         count = 0
         while page := await self._runner.jobs(before=before, limit=_PAGE):
