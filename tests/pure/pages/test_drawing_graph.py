@@ -4,29 +4,15 @@ import re
 from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pure.pages.looks import BAD, GOOD, RUN, WAIT
 
 from prunner_trio.http.pages.drawing import Node, graph
 from prunner_trio.http.pages.drawing.graph import MOST_PLACES
 from prunner_trio.http.pages.drawing.layout import arrange
 
-
-@attrs.frozen
-class Look:
-    kind: str
-    icon: str
-    word: str
-
-
-GOOD, BAD, RUN, WAIT = (
-    Look("good", "✓", "done"),
-    Look("bad", "✗", "failed"),
-    Look("run", "▶", "running"),
-    Look("wait", "◷", "waiting"),
-)
 LETTERS = "abcdefghijklmnop"
 ACYCLIC = st.dictionaries(st.sampled_from(LETTERS), st.lists(st.sampled_from(LETTERS), max_size=4), min_size=1).map(
     lambda found: {name: tuple(need for need in needs if need < name) for name, needs in found.items()}

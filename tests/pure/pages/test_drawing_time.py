@@ -4,29 +4,14 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.pure.pages.looks import BAD, GOOD, RUN, WAIT
 
 from prunner_trio.http.pages.drawing import Bar, Run, critical_path, sparkline, timeline
 from prunner_trio.http.pages.drawing.axis import mark_text, marks
 from prunner_trio.model import State, TaskView
-
-
-@attrs.frozen
-class Look:
-    kind: str
-    icon: str
-    word: str
-
-
-GOOD, BAD, RUN, WAIT = (
-    Look("good", "✓", "done"),
-    Look("bad", "✗", "failed"),
-    Look("run", "▶", "running"),
-    Look("wait", "◷", "waiting"),
-)
 
 
 def task(name, needs=(), started=None, ended=None) -> TaskView:
