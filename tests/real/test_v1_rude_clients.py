@@ -70,9 +70,9 @@ def head(target: str, *lines: str, method: str = "GET") -> bytes:
 async def status(client: Client, target: str) -> int:
     """Ask, and read an answer that has its length."""
     await client.stream.send_all(head(target))
-    first = await client._until(b"\r\n\r\n")
+    first = await client.until(b"\r\n\r\n")
     (length,) = (int(line[15:]) for line in first.decode().lower().split("\r\n") if line.startswith("content-length:"))
-    await client._exactly(length)
+    await client.exactly(length)
     return int(first.split()[1])
 
 
@@ -164,7 +164,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(play, target, trickles):
 
             if trickles:
                 nursery.start_soon(trickle)
-            assert (await slow._until(b"\r\n\r\n")).startswith(b"HTTP/1.1 408 ")
+            assert (await slow.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 408 ")
             nursery.cancel_scope.cancel()
         assert len(await site.runner.jobs()) == jobs
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import jwt
 import trio
+from tests.real.reading import Reading
 
 from prunner_trio import Definitions, PipelineDef, Runner, TaskDef, open_runner
 from prunner_trio.http.app import create_app
@@ -23,24 +24,22 @@ PATIENCE_S = 60
 
 
 @attrs.define(eq=False)
-class Client:
+class Client(Reading):
     """One connection, with one answer in chunks."""
 
-    stream: trio.SocketStream
-    unread: bytes = b""
     text: str = ""
 
     async def ask(self, target: str, *headers: str) -> str:
         """Ask, and return the head of the answer."""
         lines = [f"GET {target} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}", *headers]
         await self.stream.send_all("\r\n".join([*lines, "", ""]).encode())
-        return (await self._until(b"\r\n\r\n")).decode()
+        return (await self.until(b"\r\n\r\n")).decode()
 
     async def chunk(self) -> bytes:
         """Return the next chunk; empty at the end. EOFError or BrokenResourceError: the answer was cut off."""
-        size = int(await self._until(b"\r\n"), 16)
-        data = await self._exactly(size)
-        await self._exactly(2)
+        size = int(await self.until(b"\r\n"), 16)
+        data = await self.exactly(size)
+        await self.exactly(2)
         return data
 
     async def text_until(self, end: str) -> str:
@@ -66,23 +65,6 @@ class Client:
             fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
             if fields:
                 return fields["event"], json.loads(fields["data"])
-
-    async def _until(self, mark: bytes) -> bytes:
-        while mark not in self.unread:
-            await self._more()
-        return await self._exactly(self.unread.index(mark) + len(mark))
-
-    async def _exactly(self, size: int) -> bytes:
-        while len(self.unread) < size:
-            await self._more()
-        data, self.unread = self.unread[:size], self.unread[size:]
-        return data
-
-    async def _more(self) -> None:
-        data = await self.stream.receive_some()
-        if not data:
-            raise EOFError
-        self.unread += data
 
 
 @attrs.define(eq=False)

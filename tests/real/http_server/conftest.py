@@ -20,6 +20,7 @@ import trio
 from hypercorn.config import Config
 from quart import request
 from quart_trio import QuartTrio
+from tests.real.reading import Reading
 
 from prunner_trio.http.server import HttpLimits, bind, serve_http
 
@@ -36,11 +37,8 @@ class Answer:
 
 
 @attrs.define(eq=False)
-class Client:
+class Client(Reading):
     """A client on the level of bytes."""
-
-    stream: trio.SocketStream
-    unread: bytes = b""
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
@@ -52,7 +50,7 @@ class Client:
     async def answer(self, *, head_only: bool = False) -> Answer:
         """Read one answer; EOFError if the connection ends before."""
         with trio.fail_after(PATIENCE_S):
-            head = await self._until(b"\r\n\r\n")
+            head = await self.until(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").splitlines()[:-1]
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
             status = int(first.split()[1])
@@ -61,7 +59,7 @@ class Client:
             elif headers.get("transfer-encoding") == "chunked":
                 body = b"".join([chunk async for chunk in self._chunks()])
             elif "content-length" in headers:
-                body = await self._exactly(int(headers["content-length"]))
+                body = await self.exactly(int(headers["content-length"]))
             else:
                 body = await self.rest()
             return Answer(status, headers, body)
@@ -77,28 +75,11 @@ class Client:
             data, self.unread = self.unread, b""
             return data
 
-    async def _until(self, mark: bytes) -> bytes:
-        while mark not in self.unread:
-            await self._more()
-        return await self._exactly(self.unread.index(mark) + len(mark))
-
-    async def _exactly(self, size: int) -> bytes:
-        while len(self.unread) < size:
-            await self._more()
-        data, self.unread = self.unread[:size], self.unread[size:]
-        return data
-
     async def _chunks(self) -> AsyncIterator[bytes]:
-        while size := int(await self._until(b"\r\n"), 16):
-            yield await self._exactly(size)
-            await self._exactly(2)
-        await self._exactly(2)
-
-    async def _more(self) -> None:
-        data = await self.stream.receive_some()
-        if not data:
-            raise EOFError("the server closed the connection")
-        self.unread += data
+        while size := int(await self.until(b"\r\n"), 16):
+            yield await self.exactly(size)
+            await self.exactly(2)
+        await self.exactly(2)
 
 
 @attrs.define(eq=False)
