@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
+from tests.virtual.web import SECRET
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 
@@ -26,3 +28,9 @@ def one() -> Callable[..., PipelineDef]:
         return PipelineDef(keys.pop("name", "p"), (_task("t", **(task or {})),), **keys)
 
     return make
+
+
+@pytest.fixture
+def token() -> Callable[..., str]:
+    """Make a token with these claims."""
+    return lambda secret=SECRET, **claims: jwt.encode(claims, secret, algorithm="HS256")

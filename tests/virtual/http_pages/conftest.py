@@ -12,16 +12,16 @@ import jwt
 import pytest
 import trio
 import trio.testing
+from quart_trio import QuartTrio
+from tests.virtual.web import SECRET, play_app
 
-from prunner_trio.definition.pipeline import Definitions, PipelineDef
+from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.execution.seams import SavedJob
 from prunner_trio.http.about import Tell, nothing_known
-from prunner_trio.http.app import create_app
 from prunner_trio.model import JobId
 from prunner_trio.storage.memory import MemoryJournal
-from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
+from prunner_trio.testing import Acts, Rig
 
-SECRET = "a-secret-of-more-than-32-bytes-for-tests"
 HOST = "http://localhost:9009"
 VOID = frozenset({"meta", "link", "input", "br", "hr", "img", "wbr"})
 
@@ -379,34 +379,12 @@ def play() -> Callable[..., None]:
         signed_in: bool = True,
         about: Tell = nothing_known,
     ) -> None:
-        async def main() -> None:
-            with trio.fail_after(1_000_000):
-                async with open_rig(Definitions.of(*pipelines), acts, journal=journal) as rig:
-                    closing = trio.Event()
-                    began = trio.current_time()
-                    app = create_app(
-                        rig.runner,
-                        secret=SECRET,
-                        now=lambda: EPOCH + trio.current_time() - began,
-                        closing=closing,
-                        about=about,
-                    )
-                    async with app.test_app():
-                        browser = Browser(app, rig, closing)
-                        if signed_in:
-                            await browser.sign_in()
-                        await scenario(browser)
-                    with trio.CancelScope() as scope:
-                        for job in list(rig.runner.live()):
-                            rig.runner.cancel(job.id)
-                        scope.cancel()
+        async def on(app: QuartTrio, rig: Rig, closing: trio.Event) -> None:
+            browser = Browser(app, rig, closing)
+            if signed_in:
+                await browser.sign_in()
+            await scenario(browser)
 
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0), strict_exception_groups=True)
+        play_app(on, *pipelines, acts=acts, journal=journal, about=about)
 
     return play
-
-
-@pytest.fixture
-def token() -> Callable[..., str]:
-    """Make a token with these claims."""
-    return lambda secret=SECRET, **claims: jwt.encode(claims, secret, algorithm="HS256")

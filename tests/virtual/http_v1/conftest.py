@@ -11,14 +11,14 @@ import jwt
 import pytest
 import trio
 import trio.testing
+from quart_trio import QuartTrio
+from tests.virtual.web import SECRET, play_app
 
-from prunner_trio.definition.pipeline import Definitions, PipelineDef
-from prunner_trio.http.app import create_app
+from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.http.v1.incoming import SecretOf
 from prunner_trio.storage.memory import MemoryJournal
-from prunner_trio.testing import EPOCH, Acts, Rig, open_rig
+from prunner_trio.testing import Acts, Rig
 
-SECRET = "a-secret-of-more-than-32-bytes-for-tests"
 TOKEN = jwt.encode({"sub": "jane"}, SECRET, algorithm="HS256")
 
 
@@ -214,32 +214,9 @@ def play() -> Callable[..., None]:
         max_body: int = 1 << 20,
         hook_secrets: SecretOf = lambda _: None,
     ) -> None:
-        async def main() -> None:
-            with trio.fail_after(1_000_000):
-                async with open_rig(Definitions.of(*pipelines), acts, journal=journal) as rig:
-                    closing = trio.Event()
-                    began = trio.current_time()
-                    app = create_app(
-                        rig.runner,
-                        secret=SECRET,
-                        now=lambda: EPOCH + trio.current_time() - began,
-                        closing=closing,
-                        max_body=max_body,
-                        hook_secrets=hook_secrets,
-                    )
-                    async with app.test_app():
-                        await scenario(Api(app, rig, closing))
-                    with trio.CancelScope() as scope:
-                        for job in list(rig.runner.live()):
-                            rig.runner.cancel(job.id)
-                        scope.cancel()
+        async def on(app: QuartTrio, rig: Rig, closing: trio.Event) -> None:
+            await scenario(Api(app, rig, closing))
 
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0), strict_exception_groups=True)
+        play_app(on, *pipelines, acts=acts, journal=journal, max_body=max_body, hook_secrets=hook_secrets)
 
     return play
-
-
-@pytest.fixture
-def token() -> Callable[..., str]:
-    """Make a token with these claims."""
-    return lambda secret=SECRET, **claims: jwt.encode(claims, secret, algorithm="HS256")
