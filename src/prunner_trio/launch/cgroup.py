@@ -20,7 +20,7 @@ import trio
 from prunner_trio.launch.procfs import read_file, stat
 from prunner_trio.launch.standing import Visitor, write_file
 
-__all__ = ["Leaf", "Leaves", "abandoned_homes", "claim", "end_abandoned", "home_below", "removed"]
+__all__ = ["Leaf", "Leaves", "abandoned_homes", "claim", "end_abandoned", "groups_in", "home_below", "removed"]
 
 log = logging.getLogger(__name__)
 
@@ -277,7 +277,7 @@ def claim(parent: Path, owner: str, names: Collection[str]) -> dict[str, Leaf]:
         owner: all names of the leaves in question begin with it.
     """
     found: dict[str, Leaf] = {}
-    for path in parent.glob(f"{_PREFIX}*/{_OUTLIVES}{owner}-*"):
+    for path in [path for home in groups_in(parent, _PREFIX) for path in groups_in(home, f"{_OUTLIVES}{owner}-")]:
         leaf = Leaf(path, Leaves(path.parent), once=True)
         name = path.name.removeprefix(_OUTLIVES)
         if name in names:
@@ -302,13 +302,22 @@ def end_abandoned(parent: Path, place: str) -> None:
     """
     for old in abandoned_homes(parent):
         if old.name.split("-", 3)[3:] in ([], [""], [place]):
-            _end(old, set(old.glob(f"{_OUTLIVES}*")))
+            _end(old, set(groups_in(old, _OUTLIVES)))
+
+
+def groups_in(folder: Path, prefix: str) -> list[Path]:
+    """Return the groups in a folder whose names begin so; none if it is gone, since others remove theirs meanwhile."""
+    try:
+        with os.scandir(folder) as entries:
+            return [folder / entry.name for entry in entries if entry.name.startswith(prefix)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def abandoned_homes(parent: Path) -> list[Path]:
     """Return the directories of processes that are no more."""
     found = []
-    for home in parent.glob(f"{_PREFIX}*"):
+    for home in groups_in(parent, _PREFIX):
         pid, start, *_ = *home.name.removeprefix(_PREFIX).split("-"), ""
         process = stat(int(pid)) if pid.isdigit() else None
         if process is None or str(process.start) != start:

@@ -13,7 +13,7 @@ import attrs
 
 from prunner_trio.definition.pipeline import Limits
 from prunner_trio.errors import LaunchError
-from prunner_trio.launch.cgroup import Leaf, Leaves, abandoned_homes, home_below, removed
+from prunner_trio.launch.cgroup import Leaf, Leaves, abandoned_homes, groups_in, home_below, removed
 from prunner_trio.launch.standing import find_parent, make_room, moving, write_file
 
 __all__ = ["Enclosure", "Enclosures", "enable_controllers", "missing_limits"]
@@ -210,7 +210,7 @@ def _open_home(controller: str, probe: str, whose: str) -> Path:
     """Make a directory for the groups of version 1; remove those of daemons that are no more."""
     place = _find_place(controller)
     for old in abandoned_homes(place):
-        for folder in old.glob("task-*"):
+        for folder in groups_in(old, "task-"):
             removed(folder)
         removed(old)
     home = home_below(place, whose)
