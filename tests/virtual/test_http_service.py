@@ -10,6 +10,7 @@ import trio.testing
 from prunner_trio.definition import Definitions
 from prunner_trio.http import Service
 from prunner_trio.http.service import ASGIApp, Parts
+from prunner_trio.http.v1.api import ApiV1
 from prunner_trio.testing import open_rig
 
 
@@ -64,7 +65,7 @@ def serve(behind: Behind, scenario: Callable[[Service], Awaitable[None]]) -> Non
 
     async def main() -> None:
         async with open_rig(Definitions()) as rig:
-            await scenario(Service(rig.runner, secret="s" * 16, behind=behind.make))
+            await scenario(Service(rig.runner, secret="s" * 16, v1=lambda: ApiV1, behind=behind.make))
 
     trio.run(main, strict_exception_groups=True)
 
@@ -160,3 +161,22 @@ def test_the_service_watches_its_runner_for_as_long_as_the_server_lives() -> Non
         assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     serve(Behind(), scenario)
+
+
+def test_api_v1_is_imported_for_the_first_request_that_asks_for_it() -> None:
+    imported = 0
+
+    def v1() -> type[ApiV1]:
+        nonlocal imported
+        imported += 1
+        return ApiV1
+
+    async def main() -> None:
+        async with open_rig(Definitions()) as rig:
+            service = Service(rig.runner, secret="s" * 16, v1=v1, behind=Behind().make)
+            assert [await status(service, path) for path in ("/pipelines/", "/pipelines/jobs")] == [401, 401]
+            assert imported == 0
+            assert [await status(service, path) for path in ("/healthz", "/v1/jobs", "/")] == [200, 401, 299]
+            assert imported == 1
+
+    trio.run(main, strict_exception_groups=True)

@@ -37,7 +37,7 @@ from prunner_trio.daemon.telling import open_notifications, warn_of_secrets
 from prunner_trio.daemon.tracing import Tracing, open_tracing
 from prunner_trio.daemon.verbose import App, LoggedRequests, log_event
 from prunner_trio.daemon.watchdog import feed_watchdog, noticing_dead_threads, watchdog_interval
-from prunner_trio.daemon.web import web_behind
+from prunner_trio.daemon.web import api_v1, web_behind
 from prunner_trio.daemon.world import look_around
 from prunner_trio.definition import Definitions, load_definitions, startup_text
 from prunner_trio.errors import InvalidDefinition, PrunnerError
@@ -318,6 +318,7 @@ class _Daemon:
         app: App = Service(
             runner,
             secret=secret,
+            v1=api_v1,
             behind=web_behind(profiling=settings.enable_profiling),
             metrics=scraping(self._metrics),
             closing=shutdown,

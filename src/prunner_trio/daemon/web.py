@@ -1,10 +1,23 @@
-"""The web application, imported when something first asks for it: see `prunner_trio.http.Service`."""
+"""API v1 and the web application, imported when something first asks for them: see `prunner_trio.http.Service`."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from prunner_trio.http.service import ASGIApp, Parts
+from typing import TYPE_CHECKING
 
-__all__ = ["web_behind"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prunner_trio.http.service import ASGIApp, Parts
+    from prunner_trio.http.v1.api import ApiV1
+
+__all__ = ["api_v1", "web_behind"]
+
+
+def api_v1() -> type[ApiV1]:
+    """Return what makes API v1; called in a thread, since it takes a while to be imported."""
+    from prunner_trio.http.v1.api import ApiV1
+
+    return ApiV1
 
 
 def web_behind(*, profiling: bool) -> Callable[[Parts], ASGIApp]:

@@ -15,8 +15,9 @@ from prunner_trio.http.fast import too_large
 from prunner_trio.http.pages.site import Refuse, add_pages
 from prunner_trio.http.port import RunnerPort, Scrape
 from prunner_trio.http.service import Parts
-from prunner_trio.http.v1 import MOST_STREAMS
+from prunner_trio.http.v1.api import ApiV1
 from prunner_trio.http.v1.incoming import SecretOf
+from prunner_trio.http.v1.paths import MOST_STREAMS
 from prunner_trio.http.views import Api, profile_text
 
 __all__ = ["create_app", "web_app"]
@@ -76,7 +77,7 @@ def create_app(
 
     app.before_serving(begin)
     app.after_serving(end)
-    app.asgi_app = parts.in_front_of(app.asgi_app)  # type: ignore[method-assign,assignment]
+    app.asgi_app = parts.in_front_of(parts.v1_before(app.asgi_app, ApiV1))  # type: ignore[method-assign,assignment]
     return app
 
 

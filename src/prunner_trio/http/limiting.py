@@ -16,7 +16,7 @@ from prunner_trio.http.auth import Gate
 from prunner_trio.http.buckets import Buckets
 from prunner_trio.http.facts import Answer, Header, Request, error, plain
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, send_answer
-from prunner_trio.http.v1.api import ApiV1
+from prunner_trio.http.v1.paths import owns
 from prunner_trio.http.v1.problems import Refused, problem_answer
 from prunner_trio.http.views import Api
 
@@ -102,7 +102,7 @@ def _refuses_token(scope: Message, status: int) -> bool:
 def _refusal(scope: Message, kind: str, text: str, wait: float, *headers: Header) -> Answer:
     """Return a refusal in the form of the part of the address space that was asked."""
     more = ((b"retry-after", b"%d" % math.ceil(wait)), *headers)
-    if ApiV1.owns(scope["path"]):
+    if owns(scope["path"]):
         return problem_answer(Refused(kind, text, headers=more))
     answer = error(429, text) if Api.owns(scope["path"]) else plain(429, text)
     return Answer(answer.status, answer.body, (*answer.headers, *more))

@@ -1,25 +1,32 @@
-"""What the daemon serves: both APIs at once, and the web application behind them when something first asks for it."""
+"""What the daemon serves: prunner's API at once, API v1 and the web application when something first asks for them."""
+
+from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from prunner_trio.errors import StoreError
-from prunner_trio.http.about import Tell, nothing_known
+from prunner_trio.http.about import nothing_known
 from prunner_trio.http.auth import Gate
 from prunner_trio.http.bodies import MAX_BODY
 from prunner_trio.http.fast import ASGIApp, Message, Receive, Send, ShortWay
 from prunner_trio.http.limiting import Limited
 from prunner_trio.http.listing import Listing
-from prunner_trio.http.port import RunnerPort, Scrape
-from prunner_trio.http.rights import Visitor
 from prunner_trio.http.seen import seen_by
-from prunner_trio.http.v1 import MOST_STREAMS, ApiV1
-from prunner_trio.http.v1.incoming import SecretOf
+from prunner_trio.http.v1.paths import MOST_STREAMS
 from prunner_trio.http.views import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from prunner_trio.http.about import Tell
+    from prunner_trio.http.port import RunnerPort, Scrape
+    from prunner_trio.http.rights import Visitor
+    from prunner_trio.http.v1.api import ApiV1
+    from prunner_trio.http.v1.incoming import SecretOf
 
 __all__ = ["ASGIApp", "Parts", "Service"]
 
@@ -62,6 +69,7 @@ class Parts:
         self._listing = Listing(runner)
         self.api = Api(runner, gate=gate, listing=self._listing, metrics=metrics)
         self._v1: ApiV1 | None = None
+        self._watching = False
 
     def seen_by(self, visitor: Visitor) -> RunnerPort:
         """Return the runner as somebody sees it."""
@@ -69,13 +77,18 @@ class Parts:
 
     @property
     def v1(self) -> ApiV1:
-        """API v1, once there is an application in front of something."""
+        """API v1, once `v1_before` has made it; the web application is only reached through it."""
         assert self._v1 is not None
         return self._v1
 
     def in_front_of(self, otherwise: ASGIApp) -> ASGIApp:
-        """Return the application that answers what the APIs own, and passes on everything else."""
-        self._v1 = ApiV1(
+        """Return the application that answers what prunner's API owns, and passes on everything else."""
+        front = ShortWay(self.api, otherwise=otherwise, max_body=self.max_body, closing=self.closing)
+        return Limited(front, self.gate, self._rate)
+
+    def v1_before(self, otherwise: ASGIApp, kind: type[ApiV1]) -> ApiV1:
+        """Make API v1, which passes on everything else than what it owns; `kind` is its class."""
+        self._v1 = kind(
             self._runner,
             gate=self.gate,
             otherwise=otherwise,
@@ -85,12 +98,15 @@ class Parts:
             hook_secrets=self._hook_secrets,
             most_streams=self.most_streams,
         )
-        front = ShortWay(self.api, otherwise=self._v1, max_body=self.max_body, closing=self.closing)
-        return Limited(front, self.gate, self._rate)
+        if self._watching:
+            self._v1.start()
+        return self._v1
 
     def start(self) -> None:
-        """Watch the runner; does nothing while it is watched already."""
-        self.v1.start()
+        """Watch the runner, from now on or once there is API v1; does nothing while it is watched already."""
+        self._watching = True
+        if self._v1 is not None:
+            self._v1.start()
 
     async def warm_up(self) -> None:
         """Read what the runner keeps; a store that cannot be read now is read by the first request for the listing."""
@@ -101,30 +117,54 @@ class Parts:
 
     def stop(self) -> None:
         """Watch no more."""
+        self._watching = False
         if self._v1 is not None:
             self._v1.stop()
         self._listing.stop()
 
 
+class _Later:
+    """An application that is made for the first request that comes to it, and again for the next one if that failed."""
+
+    def __init__(self, make: Callable[[], Awaitable[ASGIApp]]) -> None:
+        self._make = make
+        self._making = trio.Lock()
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            async with self._making:
+                if self._app is None:
+                    self._app = await self._make()
+        await self._app(scope, receive, send)
+
+
 class Service:
     """An ASGI application with the same answers as that of `create_app`.
 
-    Nearly half of the start would be spent on Quart, and neither API needs it. So the application behind them is made,
-    in a thread, for the first request that asks for something else.
+    Half of the start would be spent on Quart, and a sixth of the rest on API v1. So both are imported, in a thread, for
+    the first request that asks for them.
     """
 
-    def __init__(self, runner: RunnerPort, *, behind: Callable[[Parts], ASGIApp], **options: Any) -> None:
+    def __init__(
+        self,
+        runner: RunnerPort,
+        *,
+        v1: Callable[[], type[ApiV1]],
+        behind: Callable[[Parts], ASGIApp],
+        **options: Any,
+    ) -> None:
         """Make it for one runner.
 
         Args:
-            behind: makes the application behind the APIs; called once, in a thread, and again if that failed.
+            v1: imports API v1; called once, in a thread, and again if that failed.
+            behind: makes the application behind the APIs, likewise.
             options: see `create_app`.
         """
         self._parts = Parts(runner, **options)
-        self._make = behind
-        self._making = trio.Lock()
-        self._behind: ASGIApp | None = None
-        self._front = self._parts.in_front_of(self._otherwise)
+        self._import_v1 = v1
+        self._make_web = behind
+        self._front = self._parts.in_front_of(_Later(self._v1))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the lifespan of the server."""
@@ -146,9 +186,9 @@ class Service:
             self._parts.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _otherwise(self, scope: Message, receive: Receive, send: Send) -> None:
-        if self._behind is None:
-            async with self._making:
-                if self._behind is None:
-                    self._behind = await trio.to_thread.run_sync(self._make, self._parts, abandon_on_cancel=True)
-        await self._behind(scope, receive, send)
+    async def _v1(self) -> ASGIApp:
+        kind = await trio.to_thread.run_sync(self._import_v1, abandon_on_cancel=True)
+        return self._parts.v1_before(_Later(self._web), kind)
+
+    async def _web(self) -> ASGIApp:
+        return await trio.to_thread.run_sync(self._make_web, self._parts, abandon_on_cancel=True)

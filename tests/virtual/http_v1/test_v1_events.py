@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
-from prunner_trio.http.v1.api import MOST_STREAMS
+from prunner_trio.http.v1.paths import MOST_STREAMS
 from prunner_trio.http.v1.ring import KEPT, Ring
 from prunner_trio.model import Event, EventKind, JobId, State
 from prunner_trio.testing import Act

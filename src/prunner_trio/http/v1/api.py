@@ -28,6 +28,7 @@ from prunner_trio.http.v1.keys import Keys
 from prunner_trio.http.v1.lines import LineCounts
 from prunner_trio.http.v1.openapi import document
 from prunner_trio.http.v1.page import CONTENT_SECURITY_POLICY, render_page
+from prunner_trio.http.v1.paths import MOST_STREAMS, owns
 from prunner_trio.http.v1.problems import Refused, problem_answer
 from prunner_trio.http.v1.questions import parse_query
 from prunner_trio.http.v1.ring import Ring
@@ -36,15 +37,11 @@ from prunner_trio.http.v1.steering_table import steering_routes
 from prunner_trio.http.v1.table import Handler, Route, own_routes, routes
 from prunner_trio.model import Event
 
-__all__ = ["MOST_STREAMS", "ApiV1"]
+__all__ = ["ApiV1"]
 
 log = logging.getLogger(__name__)
 
-MOST_STREAMS = 500
-"""Unless told otherwise, half of the connections that the server allows: the others are for other answers."""
-
 _REMEMBERED_RIGHTS = 64
-_OUTSIDE = ("/healthz", "/readyz")
 
 
 class ApiV1:
@@ -115,14 +112,9 @@ class ApiV1:
         self.ring.note(event)
         self.history.note(event)
 
-    @staticmethod
-    def owns(path: str) -> bool:
-        """Whether a path is one of ours."""
-        return path.startswith("/v1/") or path == "/v1" or path in _OUTSIDE
-
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not self.owns(scope["path"]):
+        if scope["type"] != "http" or not owns(scope["path"]):
             await self._otherwise(scope, receive, send)
             return
         headers = scope["headers"]

@@ -1,12 +1,21 @@
-"""Refusals of API v1: problem details as RFC 9457 has them. All kinds are in one table."""
+"""Refusals of API v1: problem details as RFC 9457 has them. All kinds are in one table.
 
-from collections.abc import Sequence
+The limits in front of all routes refuse as well, before the rest of API v1 is imported: so `models.Problem`, which this
+is in the document, is written as JSON by hand here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import attrs
 
-from prunner_trio.http.facts import Answer, Header
-from prunner_trio.http.v1.encode import encode
-from prunner_trio.http.v1.models import Problem, ProblemItem
+from prunner_trio.http.facts import Answer, Header, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prunner_trio.http.v1.models import ProblemItem
 
 __all__ = ["KINDS", "PROBLEM_TYPE", "Kind", "Refused", "problem_answer"]
 
@@ -73,6 +82,12 @@ class Refused(Exception):
 def problem_answer(refused: Refused) -> Answer:
     """Return the answer for a refusal."""
     kind = KINDS[refused.kind]
-    problem = Problem(_URN + refused.kind, kind.title, kind.status, refused.detail, refused.errors)
+    problem = {
+        "type": _URN + refused.kind,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": refused.detail,
+        "errors": [attrs.asdict(item) for item in refused.errors],
+    }
     headers = ((b"content-type", PROBLEM_TYPE.encode()), (b"cache-control", b"no-store"), *refused.headers)
-    return Answer(kind.status, (encode(problem),), headers)
+    return Answer(kind.status, (to_json(problem) + b"\n",), headers)
