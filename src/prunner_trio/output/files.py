@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +25,13 @@ from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId
 from prunner_trio.output.cut import Cut
 from prunner_trio.output.limited import CutStream, LimitedTaskOutput, Pipe
+from prunner_trio.output.spares import OPEN_FLAGS, Spares
 
 __all__ = ["FileOutputStore", "FileTaskOutput", "file_stem"]
 
 log = logging.getLogger(__name__)
 
 _LONGEST_STEM = 200
-_OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _UNSAFE = re.compile(r"[%/\0\ud800-\udfff]|^\.")
 _CURRENT = tuple(f"-{stream.value}.log" for stream in Stream)
 _READERS = 8
@@ -61,10 +61,15 @@ class FileTaskOutput:
     """The two files of a running task; see `TaskOutput`."""
 
     _fds: dict[Stream, int]
+    _closed: Callable[[Stream, int], None] = attrs.field(default=lambda stream, size: None)
 
     def fileno(self, stream: Stream) -> int:
         """Return the descriptor of one file."""
         return self._fds[stream]
+
+    def add(self, stream: Stream, fd: int) -> None:
+        """Take over the descriptor of one file."""
+        self._fds[stream] = fd
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Append to one file, as far as the disk lets us."""
@@ -84,14 +89,18 @@ class FileTaskOutput:
     def close(self) -> None:
         """Close both files."""
         while self._fds:
-            os.close(self._fds.popitem()[1])
+            stream, fd = self._fds.popitem()
+            size = os.fstat(fd).st_size
+            os.close(fd)
+            self._closed(stream, size)
 
 
 @attrs.define(eq=False)
 class FileOutputStore:
     """Keeps the output of tasks in files below `root`; see `OutputStore`.
 
-    Only the user of the daemon can read them. Job ids must be UUIDs: anything else never becomes part of a path.
+    Only the user of the daemon can read them. Job ids must be UUIDs: anything else never becomes part of a path. A log
+    in which nothing was written may be gone once its task has ended, and become that of another one: see `Spares`.
 
     Attributes:
         root: the data directory; the store makes the directory ``logs`` in it.
@@ -99,6 +108,7 @@ class FileOutputStore:
 
     root: Path
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_READERS), init=False)
+    _spares: Spares = attrs.field(factory=Spares, init=False)
 
     def open(self, job_id: JobId, task: str, limit: int | None = None) -> FileTaskOutput | LimitedTaskOutput:
         """Create the files of a task, or open them again. Raises `LaunchError` with the path and the reason."""
@@ -109,15 +119,23 @@ class FileOutputStore:
         folder = self._folder(job_id)
         if folder is None:
             raise LaunchError(f"cannot create log files: {job_id!r} is no job id")
-        fds: dict[Stream, int] = {}
+        stem = file_stem(task)
+        files = FileTaskOutput({}, lambda stream, size: self._spares.closed(folder, _name(stem, stream), size == 0))
         try:
-            _make_folder(folder)
+            new = not os.path.lexists(folder)
+            if new and not self._spares.move_folder(folder):
+                _make_folder(folder)
             for stream in Stream:
-                fds[stream] = os.open(_path(folder, task, stream), _OPEN_FLAGS, 0o600)
+                files.add(stream, self._open_file(folder, _name(stem, stream)))
+                self._spares.opened(folder, new=new)
         except OSError as exc:
-            FileTaskOutput(fds).close()
+            files.close()
             raise LaunchError(f"cannot create log files: {exc.filename or folder}: {exc.strerror}") from exc
-        return FileTaskOutput(fds)
+        return files
+
+    def _open_file(self, folder: str, name: str) -> int:
+        fd = self._spares.take(folder, name)
+        return os.open(f"{folder}/{name}", OPEN_FLAGS | os.O_CREAT, 0o600) if fd is None else fd
 
     async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`, in a thread of its own; none if there is no such file."""
@@ -144,12 +162,15 @@ class FileOutputStore:
         if folder is None:
             await trio.lowlevel.checkpoint()
         else:
+            self._spares.forget(folder)
             await in_thread(partial(_set_aside, folder, attempt), limiter=self._limiter)
 
     async def remove(self, job_ids: Sequence[JobId]) -> None:
         """Delete the directories of these jobs, some at a time. Problems are logged, the others are still deleted."""
         folders = [folder for job_id in job_ids if (folder := self._folder(job_id)) is not None]
         await trio.lowlevel.checkpoint()
+        for folder in folders:  # before a thread empties what may have got the name of another job by then
+            self._spares.forget(folder)
         for start in range(0, len(folders), _AT_ONCE):
             await in_thread(partial(_remove, folders[start : start + _AT_ONCE]), limiter=self._limiter)
 
@@ -176,7 +197,11 @@ def _with_pipes(files: FileTaskOutput, limit: int) -> LimitedTaskOutput:
 
 
 def _path(folder: str, task: str, stream: Stream) -> str:
-    return f"{folder}/{file_stem(task)}-{stream.value}.log"
+    return f"{folder}/{_name(file_stem(task), stream)}"
+
+
+def _name(stem: str, stream: Stream) -> str:
+    return f"{stem}-{stream.value}.log"
 
 
 def _make_folder(folder: str) -> None:
