@@ -3,12 +3,11 @@
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
-
-import trio
+from contextlib import asynccontextmanager
 
 from prunner_trio.definition.pipeline import Definitions
 from prunner_trio.execution.recovery import take_up
+from prunner_trio.execution.room import Room
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import Journal, Launcher, OutputStore
 from prunner_trio.execution.services import Services
@@ -79,7 +78,7 @@ async def run_engine(
         shell=shell,
         kill_timeout=kill_timeout,
         reap_timeout=reap_timeout,
-        room=nullcontext() if most_tasks is None else trio.CapacityLimiter(most_tasks),
+        room=Room(most_tasks),
         log_limit=log_limit,
         outlive=outlive,
     )

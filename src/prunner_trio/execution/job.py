@@ -7,7 +7,6 @@ import trio
 
 from prunner_trio.execution.context import working_for
 from prunner_trio.execution.continuing import begun_anew, first_failure
-from prunner_trio.execution.room import give_back, occupy
 from prunner_trio.execution.running_tasks import RunningTasks
 from prunner_trio.execution.seams import JobChanged, Stream, TaskChanged
 from prunner_trio.execution.task_run import TaskRun
@@ -36,7 +35,7 @@ class JobRun(RunningTasks):
         self._ahead = self._clock_is_ahead()
         for task in self._tasks:
             if task.remains is not None:
-                occupy(self._services.room, task)
+                self._services.room.occupy(task)
             if task.view.stop is not None:
                 task.scope.cancel()
         if self.stop is not None:
@@ -76,7 +75,7 @@ class JobRun(RunningTasks):
             if (proc := task.remains) is not None:
                 task.remains = None
                 await self._clear({task.spec.name: proc})
-                give_back(self._services.room, task)
+                self._services.room.give_back(task)
                 if self.stop is None:
                     self._move_task(task, Move.CANCEL, "nothing has failed", -1)
 

@@ -12,7 +12,6 @@ from prunner_trio.execution.context import working_for
 from prunner_trio.execution.copying import copying
 from prunner_trio.execution.leaving import see_off, why_failed
 from prunner_trio.execution.prepare import log_limit, prepare
-from prunner_trio.execution.room import give_back
 from prunner_trio.execution.seams import JobReset, Proc, Remaining, Stream, TaskOutput, task_key
 from prunner_trio.execution.stop import StopPolicy, stop_tree
 from prunner_trio.execution.stopping import Stopping
@@ -59,7 +58,7 @@ class RunningTasks(Stopping):
                 await self._go(task, self._head.variables)
             finally:
                 if self._continued:
-                    give_back(self._services.room, task)
+                    self._services.room.give_back(task)
 
     async def _go_in_turn(self, task: TaskRun) -> None:
         for dep in task.deps:

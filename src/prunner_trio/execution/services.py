@@ -1,10 +1,10 @@
 """What all jobs of a runner share."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 
 import attrs
 
+from prunner_trio.execution.room import Room
 from prunner_trio.execution.seams import Journal, Launcher, OutputStore
 from prunner_trio.execution.stop import Hurry
 from prunner_trio.model import Event, EventKind, JobId, State
@@ -23,7 +23,7 @@ class Services:
         env: the environment that tasks start from.
         cwd: the directory in which scripts run.
         shell: for tasks whose definition names none.
-        room: to be entered for as long as a task runs; may make it wait.
+        room: to be entered for as long as a task runs.
         log_limit: for tasks whose definition names none.
         outlive: all tasks may outlive the daemon, not only those of pipelines that ask for it.
     """
@@ -39,6 +39,6 @@ class Services:
     shell: str
     kill_timeout: float
     reap_timeout: float
-    room: AbstractAsyncContextManager[object]
+    room: Room
     log_limit: int | None = None
     outlive: bool = False
