@@ -298,6 +298,14 @@ FALSE_ANSWERS: dict[str, list[dict[str, Any]]] = {
         {"type": "http.response.start", "status": 200, "headers": [(b"a b", b"\r\n")]},
         {"type": "http.response.body", "body": b""},
     ],
+    "header with another one in it": [
+        {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b\r\nc: d")]},
+        {"type": "http.response.body", "body": b""},
+    ],
+    "body shorter than announced": [
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]},
+        {"type": "http.response.body", "body": b"ab"},
+    ],
     "body without head": [{"type": "http.response.body", "body": b"x"}],
     "status out of range": [
         {"type": "http.response.start", "status": 42, "headers": []},

@@ -282,10 +282,10 @@ def test_only_so_many_bytes_are_read_ahead_of_the_request_under_way(kit: Any, mo
     ahead = 0
     receive = _connection.Connection.receive
 
-    async def noted(self: Any, size: int) -> int:
+    async def noted(self: Any, size: int) -> bytes:
         nonlocal ahead
-        received = await receive(self, size)
-        ahead += received
+        received: bytes = await receive(self, size)
+        ahead += len(received)
         return received
 
     monkeypatch.setattr(_connection.Connection, "receive", noted)

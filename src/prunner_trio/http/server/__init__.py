@@ -1,4 +1,4 @@
-"""The HTTP server: Hypercorn's frame around a connection handler of our own; why, in ``docs/http-server.md``.
+"""The HTTP server, with connections of our own; why, in ``docs/http-server.md``.
 
 It speaks ASGI to any app and knows nothing of pipelines. Whatever a client sends ends, at worst, that client's
 connection; whatever ends the server itself is logged, and it is started again on the same listening sockets.

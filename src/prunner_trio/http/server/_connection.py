@@ -1,39 +1,39 @@
-"""One client's connection: h11 in front, ASGI behind, a limit on everything the client can drag out.
+"""One client's connection: bytes in front, ASGI behind, a limit on everything the client can drag out.
 
 Hypercorn's classes for this (`TCPServer`, `ProtocolWrapper`, `H11Protocol`, `HTTPStream`) share one nursery between
 reader, timers and app and let their exceptions pass to the server's nursery; ``docs/http-server.md`` lists what follows
 from that. Here a connection is a single task: it reads a head and calls the app, whose own ``receive`` and ``send`` do
 the rest of the reading and writing. With no second task there is nothing to leak, and one handler, in `Connection.run`,
 bounds what can go wrong.
+
+It reads and writes by system call, and waits only when the kernel says so: through Trio's sockets, every read and write
+that could be done at once is a turn of the loop, which costs more than the answer of many a request.
 """
 
 from __future__ import annotations
 
 import contextlib
-import html
-import json
 import logging
 import math
+import os
 import socket
 import struct
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import attrs
-import h11
 import trio
 
 from prunner_trio.http.addresses import address_key
+from prunner_trio.http.server._answers import Encoder
+from prunner_trio.http.server._refusal import ClientGone, Refusal, too_large
+from prunner_trio.http.server._requests import OddHead, Request, read_plain
 from prunner_trio.http.server._shared import MOST_TURNED_AWAY, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hypercorn.typing import (
         ASGIReceiveEvent,
         ASGISendEvent,
-        HTTPResponseBodyEvent,
         HTTPResponseStartEvent,
         HTTPScope,
     )
@@ -43,60 +43,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 65_536
-EVENTS_PER_STEP = 256  # a body in chunks of one byte must not keep the loop busy for long
-REFUSAL_CHARS = 200  # h11 quotes the offending line, however long
+PIECES_PER_STEP = 256  # a body in chunks of one byte must not keep the loop busy for long
 LINGER_S = 1.0  # how long a client has to take our last word
 HALF_CLOSED_GRACE_S = 1.0  # see Exchange._wait_for_disconnect
-REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
-WITHOUT_BODY = (204, 304)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class ClientGone(OSError):
-    """The client has closed the connection, or takes no more bytes. An OSError, as ASGI wants it from ``send``."""
-
-
-_PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>That is too much</title>'
-    "<h1>That is too much</h1><p>%s</p><p>Go back in your browser to where you were.</p></html>\n"
-)
-_GUARDS = (
-    b"content-security-policy: default-src 'none'\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
-)
-
-
-class Refusal(Exception):
-    """The request is answered by the server itself, with `status`, and the connection is closed.
-
-    `page`: a browser asks, that is to be told by a page.
-    """
-
-    def __init__(self, status: int, text: str, *, page: bool = False) -> None:
-        super().__init__(status, text)
-        self.status = status
-        self.text = text
-        self.page = page
-
-    def encode(self, *, with_body: bool) -> bytes:
-        """Return the whole answer, made without h11, whose state an error may have spoiled."""
-        kind, body = b"text/plain; charset=utf-8", self.text.encode() + b"\n"
-        if self.page:
-            kind, body = b"text/html; charset=utf-8", (_PAGE % html.escape(self.text)).encode()
-        elif self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # the app's own check answers the same
-            kind, body = b"application/json", json.dumps({"error": self.text}).encode()
-        more = _GUARDS if self.page else b""
-        more += b"retry-after: 5\r\n" if self.status == HTTPStatus.TOO_MANY_REQUESTS else b""
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
-        start = head % (self.status, REASONS.get(self.status, b""), kind, len(body), more)
-        return start + (body if with_body else b"")
 
 
 async def serve_connection(shared: Shared, stream: trio.SocketStream) -> None:
     """Serve one accepted connection until it is over. The caller closes `stream`."""
-    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.limits.head_bytes - 1)
     address = address_key(_host(stream.socket))
     with shared.occupied_place(), shared.from_address(address) as welcome:
-        connection = Connection(shared, stream.socket, shared.limits, parser, address)
+        connection = Connection(shared, stream.socket, shared.limits, address)
         if welcome:
             await connection.run()
         else:
@@ -110,11 +68,12 @@ class Connection:
     shared: Shared
     sock: trio.socket.SocketType
     limits: HttpLimits
-    parser: h11.Connection
     address: bytes
     client: tuple[str, int] | None = None
     server: tuple[str, int] | None = None
     had_request: bool = False
+    unread: bytes = b""  # what came ahead of the next request
+    ended: bool = False  # the client has closed its side
     # The request under way. While there is one, the client is owed an answer: closing is then a reset.
     exchange: Exchange | None = None
 
@@ -160,86 +119,120 @@ class Connection:
             raise ClientGone from exc
         while (request := await self._next_request()) is not None:
             self.had_request = True
-            exchange = self.exchange = Exchange(self, request)
+            exchange = self.exchange = Exchange(self, request, Encoder(request))
             await self.shared.app(exchange.scope(), exchange.receive, exchange.send)
             exchange.check_complete()
             self.exchange = None
-            if not await self._next_cycle():
+            if not await self._next_cycle(exchange):
                 await self._linger()
                 return
 
-    async def _next_request(self) -> h11.Request | None:
+    async def _next_request(self) -> Request | None:
         """Read the next head; None if the client closes, is silent for too long, or the server wants to close."""
-        buffered = len(self.parser.trailing_data[0])
+        if not self.unread and not self.ended:
+            self.unread = await self._first_bytes()
+        if not self.unread:
+            return None
+        plain = read_plain(self.unread, self.ended, self.limits)
+        return await self._odd_request() if plain is None else plain
+
+    async def _first_bytes(self) -> bytes:
+        """Wait for the beginning of a request, idle and first to be closed; empty if there will be none."""
         silence = self.limits.idle if self.had_request else self.limits.header
-        deadline = trio.current_time() + (self.limits.header if buffered else silence)
-        while True:
-            event = self.next_event()
-            if isinstance(event, h11.Request):
-                _check_head(event, self.limits)
-                return event
-            if event is not h11.NEED_DATA:
-                return None
+        with trio.CancelScope(deadline=trio.current_time() + silence) as scope:
+            with self.shared.closed_first(scope, self.address, had_request=self.had_request):
+                # There is nothing yet: the client has just been answered, and to ask the kernel would cost a call.
+                await trio.lowlevel.wait_readable(self.sock)
+        return b"" if scope.cancelled_caught else await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes))
+
+    async def _odd_request(self) -> Request:
+        """Read a head that is not plain, or not all here. Raises `Refusal`, also when it takes too long."""
+        head, buffered = OddHead(self.limits), len(self.unread)
+        head.feed(self.unread)
+        if self.ended:
+            head.feed(b"")
+        self.unread = b""
+        deadline = trio.current_time() + self.limits.header
+        while (request := head.request()) is None:
             with trio.CancelScope(deadline=deadline) as scope:
-                with (
-                    self.shared.closed_first(scope, self.address, had_request=self.had_request)
-                    if not buffered
-                    else contextlib.nullcontext()
-                ):
-                    # Never more than the limit: then h11 either has a whole head or refuses it (431).
-                    received = await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes - buffered))
+                # Never more than the limit: then h11 either has a whole head or refuses it (431).
+                received = await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes - buffered))
             if scope.cancelled_caught:
-                if not buffered:
-                    return None
                 raise Refusal(408, f"the request's head took longer than {self.limits.header:g} s")
-            if not buffered:
-                deadline = trio.current_time() + self.limits.header
-            buffered += received
+            head.feed(received)
+            buffered += len(received)
+        return request
 
-    async def _next_cycle(self) -> bool:
+    async def _next_cycle(self, exchange: Exchange) -> bool:
         """Get ready for the next request; False if the connection must be closed instead."""
-        # When the app answered without asking for the body, there may be a rest of it: read it and forget it.
-        with trio.move_on_after(LINGER_S):
-            size = 0
-            try:
-                while self.parser.their_state is h11.SEND_BODY and size <= self.limits.body_bytes:
-                    if self.next_event() is h11.NEED_DATA:
-                        size += await self.receive(RECEIVE_BYTES)
-            except Refusal:  # the answer is out already
-                return False
-        if self.shared.closing or self.parser.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
+        if exchange.encoder.closes or self.shared.closing or not await self._read_to_end(exchange.request):
             return False
-        self.parser.start_next_cycle()
-        return True
+        self.unread, self.ended = exchange.request.ahead, exchange.request.ended
+        if self.unread:  # requests that came together must not keep the loop to themselves
+            await trio.lowlevel.checkpoint()
+        return not self.shared.closing
 
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Parse what was received. Raises `Refusal` for what is not HTTP/1.1."""
+    async def _read_to_end(self, request: Request) -> bool:
+        """Read and forget what the app has left of a body; tell whether there was an end."""
+        size = 0
         try:
-            return self.parser.next_event()
-        except h11.RemoteProtocolError as exc:
-            raise Refusal(exc.error_status_hint, str(exc)[:REFUSAL_CHARS]) from exc
+            piece = request.piece()
+            if piece == b"":  # nearly always, so no clock is set for it
+                return True
+            with trio.move_on_after(LINGER_S):
+                while piece != b"" and size <= self.limits.body_bytes:
+                    if piece is None:
+                        received = await self.receive(RECEIVE_BYTES)
+                        size += len(received)
+                        request.feed(received)
+                    piece = request.piece()
+        except Refusal:  # the answer is out already
+            return False
+        return piece == b""
 
-    async def receive(self, size: int) -> int:
-        """Hand up to `size` bytes from the client to the parser; 0 is its end. Raises `ClientGone`."""
+    def receive_at_once(self, size: int) -> bytes | None:
+        """Return up to `size` bytes that are here already, nothing at the client's end; None if there are none yet.
+
+        Raises:
+            ClientGone: in whatever other way.
+        """
         try:
-            data = await self.sock.recv(size)
+            return os.read(self.sock.fileno(), size)
+        except BlockingIOError:
+            return None
         except OSError as exc:
             raise ClientGone from exc
-        self.parser.receive_data(data)
-        return len(data)
+
+    async def receive(self, size: int) -> bytes:
+        """Return up to `size` bytes from the client; nothing is its end. A checkpoint only if it has to wait.
+
+        Raises:
+            ClientGone: in whatever other way.
+        """
+        while (data := self.receive_at_once(size)) is None:
+            await trio.lowlevel.wait_readable(self.sock)
+        return data
 
     async def send(self, data: bytes) -> None:
-        """Send all of `data`. Raises `ClientGone`, also when no byte was taken for `HttpLimits.write` seconds."""
+        """Send all of `data`. A checkpoint only if it has to wait.
+
+        Raises:
+            ClientGone: also when no byte was taken for `HttpLimits.write` seconds.
+        """
         rest = memoryview(data)
         while rest:
-            with trio.move_on_after(self.limits.write) as scope:
-                try:
-                    sent = await self.sock.send(rest)
-                except OSError as exc:
-                    raise ClientGone from exc
-                rest = rest[sent:]
-            if scope.cancelled_caught:
-                raise ClientGone(f"the client took nothing for {self.limits.write:g} s")
+            try:
+                rest = rest[os.write(self.sock.fileno(), rest) :]
+            except BlockingIOError:
+                await self._writable()
+            except OSError as exc:
+                raise ClientGone from exc
+
+    async def _writable(self) -> None:
+        with trio.move_on_after(self.limits.write) as scope:
+            await trio.lowlevel.wait_writable(self.sock)
+        if scope.cancelled_caught:
+            raise ClientGone(f"the client took nothing for {self.limits.write:g} s")
 
     async def _refuse(self, refusal: Refusal) -> None:
         """Answer with `refusal`, unless the app's answer has begun."""
@@ -275,7 +268,8 @@ class Exchange:
     """One request and its answer, as the app sees them: an ASGI scope, ``receive`` and ``send``."""
 
     connection: Connection
-    request: h11.Request
+    request: Request
+    encoder: Encoder
     body_size: int = 0
     body_deadline: float = math.inf
     body_complete: bool = False
@@ -295,14 +289,14 @@ class Exchange:
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.0" if self.request.http_version == b"1.0" else "1.1",
+            "http_version": "1.0" if self.request.version == b"1.0" else "1.1",
             "method": self.request.method.decode("ascii"),
             "scheme": "http",
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,
             "root_path": "",
-            "headers": list(self.request.headers),
+            "headers": self.request.headers,
             "client": self.connection.client,
             "server": self.connection.server,
             "state": self.connection.shared.state.copy(),  # type: ignore[typeddict-item]
@@ -336,94 +330,93 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def _receive_body(self) -> bytes:
-        connection, limits = self.connection, self.connection.limits
-        if connection.parser.they_are_waiting_for_100_continue:
-            proceed = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-            await connection.send(connection.parser.send(proceed))
+        connection, request = self.connection, self.request
+        if request.waits:
+            request.waits = False
+            await connection.send(CONTINUE)
         parts: list[bytes] = []
-        while len(parts) < EVENTS_PER_STEP:
-            event = connection.next_event()
-            if isinstance(event, h11.Data):
-                parts.append(event.data)
-                self.body_size += len(event.data)
-                if self.body_size > limits.body_bytes:
-                    raise too_large(limits, self.request)
-            elif isinstance(event, h11.EndOfMessage):
+        while len(parts) < PIECES_PER_STEP:
+            piece = request.piece()
+            if piece:
+                parts.append(piece)
+                self.body_size += len(piece)
+                if self.body_size > connection.limits.body_bytes:
+                    raise too_large(connection.limits, request.headers)
+            elif piece is not None:
                 self.body_complete = True
                 break
             elif parts:
                 break
             else:
-                self.body_deadline = min(self.body_deadline, trio.current_time() + limits.body)
-                with trio.CancelScope(deadline=self.body_deadline) as scope:
-                    await connection.receive(RECEIVE_BYTES)
-                if scope.cancelled_caught:
-                    raise Refusal(408, f"the request's body took longer than {limits.body:g} s")
+                request.feed(await self._more_of_the_body())
         else:
             await trio.lowlevel.checkpoint()
         return b"".join(parts)
 
-    async def _wait_for_disconnect(self) -> None:
+    async def _more_of_the_body(self) -> bytes:
         connection = self.connection
+        received = connection.receive_at_once(RECEIVE_BYTES)
+        if received is not None:
+            return received
+        limit = connection.limits.body
+        self.body_deadline = min(self.body_deadline, trio.current_time() + limit)
+        with trio.CancelScope(deadline=self.body_deadline):
+            received = await connection.receive(RECEIVE_BYTES)
+        if received is None:
+            raise Refusal(408, f"the request's body took longer than {limit:g} s")
+        return received
+
+    async def _wait_for_disconnect(self) -> None:
+        connection, request = self.connection, self.request
         while True:
-            ahead, closed = connection.parser.trailing_data
-            if closed:
+            if request.ended:
                 # The client has closed its side. It may be gone, or only have nothing more to ask (`nc -N`): so
                 # leave a quick answer the time to be given.
                 await trio.sleep(HALF_CLOSED_GRACE_S)
                 return
-            if len(ahead) >= connection.limits.head_bytes:  # pipelined requests, for which there is a time
+            if len(request.ahead) >= connection.limits.head_bytes:  # pipelined requests, for which there is a time
                 await trio.sleep_forever()
             try:
-                await connection.receive(RECEIVE_BYTES)
+                request.feed(await connection.receive(RECEIVE_BYTES))
             except ClientGone:
                 return
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send a part of the answer; returns when the kernel has taken it.
+        """Send a part of the answer; returns when the kernel has taken it. A checkpoint, except for the last part.
 
         Raises:
             ClientGone: nobody will read it.
-            RuntimeError: the message is none, or not one for now. (h11 raises LocalProtocolError for false headers.)
+            RuntimeError: the message is none, or not one for now, or cannot be sent.
         """
         if self.gone or self.fault:
             raise ClientGone
         if message["type"] == "http.response.start" and self.head is None:
             self.head = message
         elif message["type"] == "http.response.body" and self.head is not None and not self.complete:
-            data = self._encode(self.head, message)
+            more = message.get("more_body", False)
+            data = self._encode(self.head, message.get("body", b""), more)
+            if more:
+                await trio.lowlevel.checkpoint()
             try:
                 await self.connection.send(data)
             except ClientGone:
                 self.gone = True
                 raise
-            self.complete = not message.get("more_body", False)
+            self.complete = not more
         else:
             raise RuntimeError(f"ASGI message out of order: {message['type']}")
 
-    def _encode(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bytes:
-        """Return what is to be sent for `message`: with the first also the head, so that both travel together."""
-        parser = self.connection.parser
-        body = message.get("body", b"")
-        parts = []
-        if not self.started:
-            parts.append(parser.send(self._response(head)))
-            self.started = True
-        if body and self.request.method != b"HEAD" and int(head["status"]) not in WITHOUT_BODY:
-            parts.append(parser.send(h11.Data(data=body)))
-        if not message.get("more_body", False):
-            parts.append(parser.send(h11.EndOfMessage()))
-        return b"".join(parts)
-
-    def _response(self, head: HTTPResponseStartEvent) -> h11.Response:
-        shared, parser = self.connection.shared, self.connection.parser
-        status = int(head["status"])
-        headers = [*_pairs(head.get("headers", ())), *shared.config.response_headers("h11")]
+    def _encode(self, head: HTTPResponseStartEvent, body: bytes, more: bool) -> bytes:
+        """Return what is to be sent for a part of the body: for the first also the head, so both travel together."""
+        if self.started:
+            return self.encoder.body(body, more=more)
         # A client that still waits for "100 Continue" may or may not send its body after this: nobody could tell
         # that body from a next request.
-        if shared.closing or parser.they_are_waiting_for_100_continue:
-            headers.append((b"connection", b"close"))
-        return h11.Response(status_code=status, headers=headers, reason=REASONS.get(status, b""))
+        close = self.connection.shared.closing or self.request.waits
+        start = self.encoder.head(int(head["status"]), head.get("headers", ()), close=close)
+        rest = self.encoder.body(body, more=more)
+        self.started = True
+        return start + rest
 
 
 def _end(sock: trio.socket.SocketType, name: Any) -> tuple[str, int] | None:
@@ -440,29 +433,6 @@ def _host(sock: trio.socket.SocketType) -> str | None:
     return end[0] if end is not None else None
 
 
-def too_large(limits: HttpLimits, request: h11.Request) -> Refusal:
-    """Return the refusal for a body over `HttpLimits.body_bytes`: a page for a browser."""
-    page = any(name == b"accept" and b"text/html" in value for name, value in request.headers)
-    return Refusal(413, f"Request body too large: more than {limits.body_bytes} bytes", page=page)
-
-
-def _check_head(request: h11.Request, limits: HttpLimits) -> None:
-    """Refuse what h11 lets pass and we do not want. ``Upgrade`` is ignored, as RFC 9110, section 7.8 allows."""
-    if not request.http_version.startswith(b"1."):  # also the preface of HTTP/2
-        raise Refusal(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    lengths = [value for name, value in request.headers if name == b"content-length"]
-    if any(name == b"transfer-encoding" for name, _ in request.headers):
-        # Two parties that disagree on where a body ends can be made to see different requests (RFC 9112, 6.1).
-        if lengths:
-            raise Refusal(400, "both Content-Length and Transfer-Encoding")
-        if request.http_version == b"1.0":
-            raise Refusal(400, "Transfer-Encoding in HTTP/1.0")
-    if lengths and int(lengths[0]) > limits.body_bytes:
-        raise too_large(limits, request)
-    if not (request.target.startswith((b"/", b"http://", b"https://")) or request.target == b"*"):
-        raise Refusal(400, "the request target is neither a path nor an http URL")
-
-
 def _origin_form(target: bytes) -> bytes:
     """Take the path and query out of an absolute URL; anything else is returned as it is."""
     if target.startswith(b"/") or target == b"*":
@@ -470,10 +440,6 @@ def _origin_form(target: bytes) -> bytes:
     authority, slash, rest = target.partition(b"://")[2].partition(b"/")
     _, question, query = authority.partition(b"?")
     return slash + rest if slash and not question else b"/" + question + query + (slash + rest)
-
-
-def _pairs(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    return [(bytes(name), bytes(value)) for name, value in headers]
 
 
 def _first(group: BaseExceptionGroup[Refusal]) -> Refusal:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.config import Config
 
 from prunner_trio.http.server._connection import serve_connection
 from prunner_trio.http.server._lifespan import Lifespan
@@ -98,7 +97,7 @@ async def _serve_once(
 ) -> None:
     """Run one incarnation: the app's lifespan around the connections around the listeners."""
     lifespan = Lifespan(app)
-    shared = Shared(app, _config(), limits, lifespan.state, visitors)
+    shared = Shared(app, limits, lifespan.state, visitors)
     async with trio.open_nursery() as lifespan_nursery:
         lifespan_nursery.start_soon(lifespan.run, name="lifespan")
         await lifespan.start()
@@ -122,9 +121,3 @@ async def _serve_once(
         if lifespan.supported:
             await lifespan.end(limits.drain)
         lifespan_nursery.cancel_scope.cancel()
-
-
-def _config() -> Config:
-    config = Config()
-    config.include_server_header = False
-    return config

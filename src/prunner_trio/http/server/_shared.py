@@ -16,7 +16,6 @@ from prunner_trio.http.buckets import Buckets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
 
     from prunner_trio.http.server._limits import HttpLimits
@@ -40,7 +39,6 @@ class Shared:
     """The common part of all connections."""
 
     app: ASGIFramework
-    config: Config
     limits: HttpLimits
     state: dict[str, Any]
     visitors: Visitors = attrs.Factory(Visitors)
