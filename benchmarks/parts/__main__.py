@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from benchmarks.measure import Outcome
-from benchmarks.parts import commit, engine, events, listing, spawn, texts
+from benchmarks.parts import commit, engine, events, listing, masking, spawn, texts
 
 PARTS: dict[str, Callable[[bool], Outcome]] = {
     "spawn": spawn.measure,
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[bool], Outcome]] = {
     "template": texts.templates,
     "script": texts.scripts,
     "events": events.measure,
+    "mask": masking.measure,
 }
 
 parser = argparse.ArgumentParser()

@@ -43,6 +43,7 @@ LAZY = frozenset({"cli", "daemon", *FACADE})
 
 # Libraries with one home, so that replacing one touches one room.
 HOMES = {
+    "ahocorasick_rs": frozenset({"policy"}),
     "cattrs": frozenset({"storage", "http"}),
     "dotenv": frozenset({"daemon"}),
     "h11": frozenset({"http", "client"}),
