@@ -12,7 +12,7 @@ from hatchling.builders.wheel import WheelBuilder
 pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[2]
-V1 = "{'prunner_trio.http.v1.api', 'prunner_trio.http.v1.models', 'prunner_trio.http.v1.encode'}"
+V1 = "{'cattrs', 'prunner_trio.http.v1.api', 'prunner_trio.http.v1.models', 'prunner_trio.http.v1.encode'}"
 HEAVY = "{'quart', 'jinja2', 'werkzeug', 'markupsafe', 'prunner_trio.http.app', 'prunner_trio.http.pages'}"
 
 
@@ -22,7 +22,7 @@ def test_the_daemon_is_there_without_what_only_the_page_needs() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_daemon_starts_without_api_v1() -> None:
+def test_the_daemon_starts_without_api_v1_and_what_reads_old_jobs() -> None:
     code = f"import sys, prunner_trio.daemon.main; print(sorted({V1} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout == "[]\n"

@@ -1,12 +1,16 @@
-"""Between the runner's values and rows of the store: definitions by cattrs, jobs and tasks (the hot paths) by hand."""
+"""Between values of the runner and rows of the store: cattrs reads definitions, all else (the hot paths) is by hand.
+
+Only a start with jobs of an earlier daemon reads a definition, so cattrs, a twentieth of what the others import, is
+imported then.
+"""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
-import cattrs
+import attrs
 
 from prunner_trio.definition.pipeline import PipelineDef
 from prunner_trio.errors import StoreError
@@ -23,6 +27,9 @@ from prunner_trio.model import (
     StopRequest,
     TaskView,
 )
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 __all__ = [
     "INSERT_JOB",
@@ -73,13 +80,25 @@ PIPELINE_COLUMNS = "name, paused_at, paused_by, audit"
 _STATES = {state.value: state for state in State}
 _ACTIONS = {action.value: action for action in Action}
 _STOP_REASONS = {reason.value: reason for reason in StopReason}
-_converter = cattrs.Converter()
 
 
 def definition_to_text(definition: PipelineDef) -> tuple[str, str]:
     """Return the content hash and the JSON text of a definition; equal definitions give equal texts."""
-    text = json.dumps(_converter.unstructure(definition), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(definition, default=_members, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest(), text
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """Return a value of ours, or a mapping that is no dict, as JSON has it."""
+    kind = type(value)
+    return {field.name: getattr(value, field.name) for field in attrs.fields(kind)} if attrs.has(kind) else dict(value)
+
+
+@cache
+def _converter() -> "Converter":
+    import cattrs
+
+    return cattrs.Converter()
 
 
 def definition_from_text(text: str) -> PipelineDef:
@@ -89,8 +108,8 @@ def definition_from_text(text: str) -> PipelineDef:
         StoreError: the text is not a definition.
     """
     try:
-        return _converter.structure(json.loads(text), PipelineDef)
-    except (ValueError, TypeError, KeyError, cattrs.BaseValidationError) as exc:
+        return _converter().structure(json.loads(text), PipelineDef)
+    except (ValueError, TypeError, KeyError, ExceptionGroup) as exc:  # the last is what cattrs raises
         raise StoreError(f"the store holds a definition that cannot be read: {exc}") from exc
 
 

@@ -5,7 +5,7 @@ no template can reach more than the JSON values it is given and the functions of
 """
 
 from prunner_trio.definition.template._errors import TemplateError
-from prunner_trio.definition.template._evaluation import Limits
+from prunner_trio.definition.template._limits import Limits
 from prunner_trio.definition.template._template import Template, parse, render
 
 __all__ = ["Limits", "Template", "TemplateError", "parse", "render"]

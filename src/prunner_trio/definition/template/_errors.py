@@ -1,8 +1,11 @@
-"""What can go wrong with a template."""
+"""How a template is known, and what can go wrong with one."""
 
 from prunner_trio.errors import PrunnerError
 
-__all__ = ["Fault", "TemplateError"]
+__all__ = ["LEFT", "Fault", "TemplateError"]
+
+LEFT = "{{"
+"""What every action begins with; a text without it is no template."""
 
 
 class TemplateError(PrunnerError):

@@ -13,6 +13,7 @@ import attrs
 from prunner_trio.definition.template._errors import Fault, TemplateError
 from prunner_trio.definition.template._formatting import plain_text
 from prunner_trio.definition.template._functions import FUNCTIONS, Builtin
+from prunner_trio.definition.template._limits import Limits
 from prunner_trio.definition.template._literals import quote_string
 from prunner_trio.definition.template._nodes import (
     Action,
@@ -37,29 +38,13 @@ from prunner_trio.definition.template._nodes import (
 )
 from prunner_trio.definition.template._values import Kind, byte_length, is_true, kind, sorted_items, type_name
 
-__all__ = ["Limits", "evaluate"]
+__all__ = ["evaluate"]
 
 STEPS_PER_CALL = 4
 """What the call of a function costs; measured against a text or an iteration, which cost one step."""
 
 CHARS_PER_STEP = 64
 """How many characters a function may read or write for the price of one step."""
-
-
-@attrs.frozen
-class Limits:
-    """What one rendering may cost before it is refused.
-
-    Attributes:
-        output: characters of the result, and of each string on the way to it.
-        steps: texts, commands and iterations count one, function calls and work on long strings several. Ten
-            million take some seconds, in which nothing else happens in this thread.
-        depth: blocks, parentheses and templates within each other, together.
-    """
-
-    output: int = 16 * 1024 * 1024
-    steps: int = 10_000_000
-    depth: int = 150
 
 
 class _Flow(Enum):

@@ -5,11 +5,11 @@ from enum import Enum, auto
 
 import attrs
 
+from prunner_trio.definition.template._errors import LEFT
 from prunner_trio.definition.template._literals import quote_string
 
-__all__ = ["KEYWORDS", "LEFT", "Kind", "Lexer", "Token", "describe_char"]
+__all__ = ["KEYWORDS", "Kind", "Lexer", "Token", "describe_char"]
 
-LEFT = "{{"
 RIGHT = "}}"
 COMMENT_START = "/*"
 COMMENT_END = "*/"

@@ -1,15 +1,22 @@
-"""The two verbs of the package: parse and render."""
+"""The two verbs of the package: parse and render.
 
-from collections.abc import Mapping
+What they stand on is imported by the first template: it is a fifteenth of all that the daemon would import at its
+start, which reads no template.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import attrs
 
-from prunner_trio.definition.template._errors import TemplateError
-from prunner_trio.definition.template._evaluation import Limits, evaluate
-from prunner_trio.definition.template._lexer import LEFT
-from prunner_trio.definition.template._nodes import Tree
-from prunner_trio.definition.template._parser import parse_trees
-from prunner_trio.definition.template._uses import uses
+from prunner_trio.definition.template._errors import LEFT, TemplateError
+from prunner_trio.definition.template._limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prunner_trio.definition.template._nodes import Tree
 
 __all__ = ["Template", "parse", "render"]
 
@@ -32,6 +39,8 @@ class Template:
 
         What stands in a ``define`` is not looked at, since its dot may be anything.
         """
+        from prunner_trio.definition.template._uses import uses
+
         return frozenset(uses(self._trees[NAME].nodes) if NAME in self._trees else ())
 
     def render(self, data: Mapping[str, object], *, limits: Limits = _DEFAULT_LIMITS) -> str:
@@ -44,6 +53,8 @@ class Template:
         Raises:
             TemplateError: a key is missing, a value does not fit, or a limit is exceeded.
         """
+        from prunner_trio.definition.template._evaluation import evaluate
+
         return evaluate(NAME, self.text, self._trees, data, limits)
 
 
@@ -53,6 +64,8 @@ def parse(text: str) -> Template:
     Raises:
         TemplateError: the text is no template.
     """
+    from prunner_trio.definition.template._parser import parse_trees
+
     try:
         return Template(text, parse_trees(NAME, text))
     except RecursionError as exc:
