@@ -65,7 +65,8 @@ def shell_shows(env: Mapping[str, str]) -> bool:
 
     If so, `ShellText.simple` is not to be used.
     """
-    return any(name in ("BASH_ENV", "ENV") or name.startswith("BASH_FUNC_") for name in env)
+    # Joined, since a look at each of some dozens of names costs ten times as much.
+    return "BASH_ENV" in env or "ENV" in env or "\0BASH_FUNC_" in "\0" + "\0".join(env)
 
 
 def compile_script(entries: Sequence[str], *, shell: str, keep_going: bool, cwd: str) -> ShellText:

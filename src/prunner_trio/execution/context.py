@@ -3,27 +3,31 @@
 A child task and a call in a thread inherit it from whoever starts them.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 
 from prunner_trio.model import JobId
 
 __all__ = ["about", "working_for"]
 
-_ABOUT: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
+_ABOUT: ContextVar[tuple[str, str, str]] = ContextVar("about", default=("", "", ""))
 
 
-@contextmanager
-def working_for(job: JobId, pipeline: str, task: str = "") -> Iterator[None]:
+class working_for:  # noqa: N801 - reads as a verb; a class is entered in a third of the time of a generator
     """Work for a job, or for one task of it, as long as the block lasts."""
-    token = _ABOUT.set({"job": job, "pipeline": pipeline, **({"task": task} if task else {})})
-    try:
-        yield
-    finally:
-        _ABOUT.reset(token)
+
+    __slots__ = ("_about", "_token")
+
+    def __init__(self, job: JobId, pipeline: str, task: str = "") -> None:
+        self._about = (job, pipeline, task)
+
+    def __enter__(self) -> None:
+        self._token: Token[tuple[str, str, str]] = _ABOUT.set(self._about)
+
+    def __exit__(self, *_: object) -> None:
+        _ABOUT.reset(self._token)
 
 
 def about() -> Mapping[str, str]:
     """Return what the present code works for: `job`, `pipeline`, `task`, as far as there are any."""
-    return _ABOUT.get() or {}
+    return {name: value for name, value in zip(("job", "pipeline", "task"), _ABOUT.get(), strict=True) if value}

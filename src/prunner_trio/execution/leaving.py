@@ -41,7 +41,10 @@ async def see_off(
     """
     kept = stopped = False
     try:
-        with trio.CancelScope(shield=certain):  # over at once then
+        if certain:
+            with trio.CancelScope(shield=True):  # over at once
+                status = await proc.wait()
+        else:
             status = await proc.wait()
         if orphans is Orphans.WAIT:
             await proc.wait_gone()

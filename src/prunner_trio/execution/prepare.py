@@ -1,14 +1,14 @@
 """From the definition of a task to what is executed: templates rendered, script compiled, environment put together."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache
 from shlex import quote
 
 import attrs
 
 from prunner_trio.definition.pipeline import OnDaemonCrash, Orphans, PipelineDef, TaskDef
-from prunner_trio.definition.script import compile_script, shell_shows
-from prunner_trio.definition.template import Limits, TemplateError, render
+from prunner_trio.definition.script import ShellText, compile_script, shell_shows
+from prunner_trio.definition.template import Limits, TemplateError, is_plain, render
 from prunner_trio.definition.variables import RESERVED, variable_env
 from prunner_trio.execution.seams import Command, task_key
 from prunner_trio.model import JobId
@@ -58,20 +58,12 @@ def prepare(
     Args:
         outlive: the processes of all tasks may outlive the daemon, not only those of pipelines that ask for it.
     """
-    data = {**variables, RESERVED: job_id}
-    entries: list[str] = []
-    broken = ""
-    for entry in task.script:
-        try:
-            entries.append(render(entry, data, limits=_LIMITS))
-        except TemplateError as exc:
-            if not task.allow_failure:
-                broken = str(exc)
-                break
-            entries.append(f"printf '%s\\n' {quote(str(exc))} >&2; (exit 1)")
-    text = compile_script(
-        entries, shell=task.shell or pipeline.shell or default_shell, keep_going=task.allow_failure, cwd=cwd
-    )
+    shell, broken = task.shell or pipeline.shell or default_shell, ""
+    if all(map(is_plain, task.script)):
+        entries, text = task.script, _compiled(task.script, shell, task.allow_failure, cwd)
+    else:
+        entries, broken = _rendered(task, {**variables, RESERVED: job_id})
+        text = compile_script(entries, shell=shell, keep_going=task.allow_failure, cwd=cwd)
     given = variable_env(variables)
     env = {
         **base_env,
@@ -85,21 +77,36 @@ def prepare(
         **task.env,
     }
     optional = pipeline.limits_optional if task.limits_optional is None else task.limits_optional
-    make = partial(
-        Command,
-        cwd=cwd,
-        key=task_key(job_id, task.name),
-        entries=tuple(entries),
-        limits=task.limits.over(pipeline.limits),
-        limits_optional=bool(optional),
-        # Output with a limit goes through this process, so who writes it cannot outlive us.
-        outlives=(outlive or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT)
-        and log_limit(task, pipeline, None) is None,
-    )
-    command = make(text.argv, script=text.script) if text.argv else None
+    limits = task.limits.over(pipeline.limits)
+    # Output with a limit goes through this process, so who writes it cannot outlive us.
+    outlives = (outlive or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT) and log_limit(task, pipeline, None) is None
+
+    def make(argv: tuple[str, ...], script: str | None, fallback: Command | None) -> Command:
+        key = task_key(job_id, task.name)
+        return Command(argv, cwd, script, fallback, entries, limits, bool(optional), key, outlives)
+
+    command = make(text.argv, text.script, None) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
-        command = make(text.simple, fallback=command)
+        command = make(text.simple, None, command)
     return Plan(command, env, broken, given.left_out)
+
+
+@lru_cache(maxsize=256)  # most tasks run again and again: finding the text takes a tenth of making it
+def _compiled(entries: tuple[str, ...], shell: str, keep_going: bool, cwd: str) -> ShellText:
+    return compile_script(entries, shell=shell, keep_going=keep_going, cwd=cwd)
+
+
+def _rendered(task: TaskDef, data: Mapping[str, object]) -> tuple[tuple[str, ...], str]:
+    """Return the entries up to the first that breaks the script, and why it does; empty if none does."""
+    entries: list[str] = []
+    for entry in task.script:
+        try:
+            entries.append(render(entry, data, limits=_LIMITS))
+        except TemplateError as exc:
+            if not task.allow_failure:
+                return tuple(entries), str(exc)
+            entries.append(f"printf '%s\\n' {quote(str(exc))} >&2; (exit 1)")
+    return tuple(entries), ""
 
 
 def log_limit(task: TaskDef, pipeline: PipelineDef, default: int | None) -> int | None:

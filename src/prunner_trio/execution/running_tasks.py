@@ -62,7 +62,8 @@ class RunningTasks(Stopping):
 
     async def _go_in_turn(self, task: TaskRun) -> None:
         for dep in task.deps:
-            await dep.settled.wait()
+            if not dep.settled.is_set():  # else a turn of the loop for each of what may be a thousand needs
+                await dep.settled.wait()
         if blocker := task.blocker():
             self._move_task(task, Move.CANCEL, f"needs {blocker.spec.name!r}, which is {blocker.view.state.value}")
             return
@@ -170,8 +171,11 @@ class RunningTasks(Stopping):
         return status
 
     def _stop_policy(self, task: TaskDef | None) -> StopPolicy:
-        choices = (task.kill_timeout if task else None, self.definition.kill_timeout, self._services.kill_timeout)
-        seconds = next(choice for choice in choices if choice is not None)
+        seconds = task.kill_timeout if task is not None else None
+        if seconds is None:
+            seconds = self.definition.kill_timeout
+        if seconds is None:
+            seconds = self._services.kill_timeout
         return StopPolicy.from_kill_timeout(seconds, self._services.reap_timeout)
 
     async def begin_again(self, remains: Mapping[str, Remaining]) -> bool:

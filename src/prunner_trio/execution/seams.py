@@ -14,6 +14,7 @@ from prunner_trio.definition.pipeline import NO_LIMITS, Limits, PipelineDef
 from prunner_trio.model import JobId, JobQuery, JobView, PipelineRecord, TaskView
 
 __all__ = [
+    "NO_USAGE",
     "Change",
     "Command",
     "Expired",
@@ -95,6 +96,10 @@ class Usage:
     cpu_seconds: float | None = None
     peak_memory: int | None = None
     reached: frozenset[str] = frozenset()
+
+
+NO_USAGE = Usage()
+"""Nobody has counted anything, or not yet."""
 
 
 class Proc(Protocol):

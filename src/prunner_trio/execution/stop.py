@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import attrs
 import trio
@@ -29,6 +30,7 @@ class StopPolicy:
     reap_timeout: float = REAP_TIMEOUT
 
     @classmethod
+    @lru_cache(maxsize=64)  # every task asks, and few times are in use
     def from_kill_timeout(cls, seconds: float, reap_timeout: float = REAP_TIMEOUT) -> "StopPolicy":
         """SIGINT at once, SIGTERM at half of the time, SIGKILL at its end; SIGKILL at once for 0 and less."""
         if seconds <= 0:

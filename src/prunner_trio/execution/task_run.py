@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from prunner_trio.definition.pipeline import TaskDef
-from prunner_trio.execution.seams import Proc, Remaining, SavedJob, Usage
+from prunner_trio.execution.seams import NO_USAGE, Proc, Remaining, SavedJob, Usage
 from prunner_trio.model import TaskView
 
 __all__ = ["TaskRun", "task_runs"]
@@ -33,7 +33,7 @@ class TaskRun:
     ended_at: float | None = None
     settled: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    usage: Usage = attrs.field(factory=Usage)
+    usage: Usage = NO_USAGE
 
     def closed(self, usage: Usage) -> None:
         """Take note that the processes are gone, and what they have used."""

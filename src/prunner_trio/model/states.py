@@ -9,7 +9,13 @@ __all__ = ["JOB_MOVES", "TASK_MOVES", "Move", "MoveTable", "State", "next_state"
 
 
 class State(StrEnum):
-    """Where a job or a task stands; the last four are final."""
+    """Where a job or a task stands; the last four are final.
+
+    Attributes:
+        final: nothing can follow.
+    """
+
+    final: bool
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -18,10 +24,11 @@ class State(StrEnum):
     CANCELED = "canceled"
     SKIPPED = "skipped"
 
-    @property
-    def final(self) -> bool:
-        """Whether nothing can follow."""
-        return self not in (State.WAITING, State.RUNNING)
+    def __init__(self, value: str) -> None:
+        """Decide once what is asked several times per task; asking is then a tenth of a property."""
+        self.final = value not in ("waiting", "running")
+
+    __hash__ = str.__hash__  # that of enumerations is a function in Python, twice per look into a table of moves
 
 
 class Move(StrEnum):
@@ -32,6 +39,8 @@ class Move(StrEnum):
     FAIL = "fail"
     CANCEL = "cancel"
     SKIP = "skip"
+
+    __hash__ = str.__hash__  # as above
 
 
 MoveTable = Mapping[tuple[State, Move], State]

@@ -6,6 +6,6 @@ no template can reach more than the JSON values it is given and the functions of
 
 from prunner_trio.definition.template._errors import TemplateError
 from prunner_trio.definition.template._limits import Limits
-from prunner_trio.definition.template._template import Template, parse, render
+from prunner_trio.definition.template._template import Template, is_plain, parse, render
 
-__all__ = ["Limits", "Template", "TemplateError", "parse", "render"]
+__all__ = ["Limits", "Template", "TemplateError", "is_plain", "parse", "render"]

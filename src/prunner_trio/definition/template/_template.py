@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from prunner_trio.definition.template._nodes import Tree
 
-__all__ = ["Template", "parse", "render"]
+__all__ = ["Template", "is_plain", "parse", "render"]
 
 NAME = "interpolate"
 """What prunner calls its templates; the errors begin with it."""
@@ -72,12 +72,17 @@ def parse(text: str) -> Template:
         raise TemplateError(f"template: {NAME}:1: the template is nested too deeply", 1) from exc
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether there is nothing in a text to be filled in: rendered with any data, it stays as it is."""
+    return LEFT not in text
+
+
 def render(text: str, data: Mapping[str, object], *, limits: Limits = _DEFAULT_LIMITS) -> str:
     """Parse and execute a template; text without ``{{`` is returned as it is, at no cost.
 
     Raises:
         TemplateError: see `parse` and `Template.render`.
     """
-    if LEFT not in text:
+    if is_plain(text):
         return text
     return parse(text).render(data, limits=limits)
