@@ -8,7 +8,7 @@ import trio
 
 from prunner_trio.definition.pipeline import PipelineDef, TaskDef
 from prunner_trio.execution.seams import Stream
-from prunner_trio.http.v1.follow import TICK
+from prunner_trio.http.v1.follow import QUIET, SLOW_TICK, TICK
 from prunner_trio.output import MemoryOutputStore
 from prunner_trio.testing import Act
 
@@ -155,6 +155,42 @@ def test_a_follower_gets_each_byte_once_within_a_tick_and_then_the_end(play):
         assert (await api("GET", log)).body == b"before\n1\n2\n3\nlast words\n"
 
     play(scenario, TALK, acts={"t": Act(100)})
+
+
+def test_a_silent_log_is_looked_at_more_rarely_until_a_byte_comes(play, monkeypatch):
+    looks = []
+    size = MemoryOutputStore.size
+
+    async def counting(*args):
+        looks.append(trio.current_time())
+        return await size(*args)
+
+    async def scenario(api):
+        log, write = await talking(api)
+        monkeypatch.setattr(MemoryOutputStore, "size", counting)
+        async with api.stream(log + "?follow=1") as stream:
+            await api.rig.at(62.001)
+            assert sum(moment > QUIET for moment in looks) <= 60 / SLOW_TICK + 60 / 15 + 1
+            write(b"one\n")
+            assert await stream.piece() == b"one\n"
+            assert trio.current_time() <= 62.001 + SLOW_TICK
+            again = trio.current_time() + 1.001
+            await api.rig.at(again)
+            write(b"two\n")
+            assert await stream.piece() == b"two\n"
+            assert trio.current_time() <= again + TICK
+
+    play(scenario, TALK, acts={"t": Act(100)})
+
+
+def test_the_end_of_a_silent_task_is_told_within_a_tick(play):
+    async def scenario(api):
+        log, _ = await talking(api)
+        async with api.stream(log + "?follow=1", accept="text/event-stream") as stream:
+            events = await stream.events("end")
+        assert (events[-1].data["size"], trio.current_time() <= 50.001 + TICK) == (0, True)
+
+    play(scenario, TALK, acts={"t": Act(50.001)})
 
 
 def test_following_can_begin_with_the_last_lines_or_at_an_offset(play):

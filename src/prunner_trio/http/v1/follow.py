@@ -1,8 +1,9 @@
 """A log as it grows: what is there and what comes, on one cursor of bytes, until the task is over and all is sent.
 
 The writers are processes that know nothing of us, and write straight into files, so nothing tells of new bytes. While
-somebody follows a running task, and only then, the size of the file is looked at every `TICK`. All who follow do so at
-the same moments, so the loop wakes once for all of them.
+somebody follows a running task, and only then, the size of the file is looked at every `TICK`; but every `SLOW_TICK`
+once nothing has come for `QUIET`, since a hundred who follow silent logs would else keep a quarter of a processor busy.
+All who follow do so at the same moments, so the loop wakes once for all of them.
 """
 
 import codecs
@@ -22,10 +23,16 @@ from prunner_trio.http.v1.sse import SILENCE, STREAM_HEADERS, sse
 from prunner_trio.http.v1.views import exit_code
 from prunner_trio.model import State
 
-__all__ = ["TICK", "follow_events", "follow_text", "grown", "next_tick"]
+__all__ = ["QUIET", "SLOW_TICK", "TICK", "follow_events", "follow_text", "grown", "next_tick"]
 
 TICK = 0.02
 """Seconds between two looks at the size of a log that is followed."""
+
+SLOW_TICK = 0.24
+"""The same for a log in which nobody has written for a while; a multiple of `TICK`."""
+
+QUIET = 2.0
+"""That while, in seconds; it begins anew with each byte, and for each new follower."""
 
 _ID = re.compile(r"(\d{1,18})(?:@(\d{1,9}))?(/end)?", re.ASCII)
 _TEXT_HEADERS: tuple[Header, ...] = (
@@ -69,27 +76,39 @@ async def follow_events(log: Log, ring: Ring, asked: LogQuestion, last_id: str) 
     return Streamed(write, STREAM_HEADERS)
 
 
-async def grown(log: Log, ring: Ring, state: State, size: int) -> None:
+async def grown(log: Log, ring: Ring, state: State, size: int, since: float) -> None:
     """Return when a log has another size than `size`, or its task another state than `state`.
 
-    `state` is not final. A task that waits writes nothing, so only events are waited for then.
+    `state` is not final. A task that waits writes nothing, so only events are waited for then. `since` is when it had
+    another size, or was not followed yet.
     """
     while True:
+        changed = ring.changed(log.job_id)
+        if log.task().state is not state:
+            return
         if state is State.WAITING:
-            changed = ring.changed(log.job_id)
-            if log.task().state is not state:
-                return
             await changed.wait()
         else:
-            await trio.sleep_until(next_tick(trio.current_time()))
-            if log.task().state is not state or await log.size() != size:
+            await _tick(changed, since)
+            if await log.size() != size:
                 return
 
 
-def next_tick(now: float) -> float:
-    """Return the next moment at which sizes are looked at: later than `now`, by `TICK` at most or a hair more."""
-    tick = TICK * (math.floor(now / TICK) + 1)
-    return tick if tick > now else tick + TICK  # 0.06 / 0.02 is a little less than 3
+async def _tick(changed: trio.Event, since: float) -> None:
+    """Wait for the next look. The end of a task, which is an event, is told within a `TICK` in any case."""
+    now = trio.current_time()
+    if now - since >= QUIET:
+        with trio.move_on_at(next_tick(now, SLOW_TICK)):
+            await changed.wait()
+        if not changed.is_set():
+            return
+    await trio.sleep_until(next_tick(trio.current_time()))
+
+
+def next_tick(now: float, tick: float = TICK) -> float:
+    """Return the next moment at which sizes are looked at: later than `now`, by `tick` at most or a hair more."""
+    moment = tick * (math.floor(now / tick) + 1)
+    return moment if moment > now else moment + tick  # 0.06 / 0.02 is a little less than 3
 
 
 @attrs.define(eq=False)
@@ -103,6 +122,7 @@ class _Follower:
 
     async def run(self) -> None:
         """Send until the task is over and all is sent, or the line closes."""
+        since = trio.current_time()
         while True:
             state = self.log.task().state  # before the size: if it is final, nothing comes after that
             size = await self.log.size()
@@ -112,6 +132,7 @@ class _Follower:
                     break
                 self.position += len(data)
                 await self.send(data)
+                since = trio.current_time()
             if state.final:
                 await self.end()
                 return
@@ -120,7 +141,7 @@ class _Follower:
                 return
             woken = False
             with self.line.rest(HEARTBEAT):
-                await grown(self.log, self.ring, state, size)
+                await grown(self.log, self.ring, state, size, since)
                 woken = True
             if not woken and not self.line.closing:
                 await self.silence()

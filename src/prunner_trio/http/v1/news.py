@@ -54,7 +54,7 @@ async def log_news(out: Log, err: Log, ring: Ring, since: str, wait: float) -> L
 async def _first(log: Log, ring: Ring, size: int, scope: trio.CancelScope) -> None:
     state = log.task().state
     if not state.final:
-        await grown(log, ring, state, size)
+        await grown(log, ring, state, size, trio.current_time())
     scope.cancel()
 
 
