@@ -13,10 +13,7 @@ import resource
 import shutil
 import signal
 import socket
-import subprocess
-import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +29,7 @@ from prunner_trio.launch.limits import Enclosure, Enclosures
 from prunner_trio.launch.pidns import Namespaces, NamespaceTree
 from prunner_trio.launch.procfs import stat
 from prunner_trio.launch.remains import Remains, find_remains
+from prunner_trio.launch.spawn import spawn
 from prunner_trio.launch.standing import find_parent
 from prunner_trio.launch.tags import tag_for, tagged
 from prunner_trio.launch.tree import MARK, Tree, Trees, mark_for
@@ -42,7 +40,6 @@ __all__ = ["MOST_DESCRIPTORS", "Containment", "PosixLauncher", "PosixProc"]
 log = logging.getLogger(__name__)
 
 _TRY_FALLBACK = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR})
-_PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_DESCRIPTORS = 65536
 _DESCRIPTORS_PER_TASK = 6
 """Two log files, the process, its script, and two more while it starts or while its output is cut."""
@@ -293,7 +290,7 @@ class PosixLauncher:
                 path = f"/proc/{os.getpid() if record is None else 'self'}/fd/{script}"
             elif groups:
                 argv = joining(argv, groups)
-            stdin, control = subprocess.DEVNULL, None
+            stdin, control = None, None
             if self._spaces is not None:
                 if argv is command.argv:
                     argv = (_located(command, env), *argv[1:])
@@ -312,33 +309,30 @@ class PosixLauncher:
                     start.enter_context(leaf.joined())
                 if self._spaces is not None:
                     start.enter_context(self._spaces.fresh())
-                start.enter_context(_signals_not_ignored())
                 start.enter_context(tagged(tag))
-                child = subprocess.Popen(
+                pid = spawn(
                     argv,
-                    env={**env, MARK: mark},
-                    cwd=command.cwd,
-                    process_group=0,
+                    {**env, MARK: mark},
+                    command.cwd,
                     stdin=stdin,
                     stdout=output.fileno(Stream.STDOUT),
                     stderr=output.fileno(Stream.STDERR),
                     # The path of a script leads through us, unless the task has it itself.
-                    pass_fds=(script,) if script is not None and record is not None else (),
+                    passed=(script,) if script is not None and record is not None else (),
+                    ours=self._trees.subreaper,
                 )
-                undo.callback(_undo_child, child)
-            pidfd = os.pidfd_open(child.pid)
+                undo.callback(_undo_child, pid)
+            pidfd = os.pidfd_open(pid)
             undo.callback(os.close, pidfd)
             if self._limits is not None:
                 # Some programs cannot use descriptors beyond 1023, or try to close all that there may be.
                 with contextlib.suppress(OSError):
-                    resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._limits)
-            # Reaping is for `Tree.close`; a returncode keeps `Popen` itself away from the pid.
-            child.returncode = 0
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, self._limits)
             undo.pop_all()
         if control is not None:
-            tree: Tree = NamespaceTree(child.pid, pidfd, own, self._trees, leaf, control)
+            tree: Tree = NamespaceTree(pid, pidfd, own, self._trees, leaf, control)
         else:
-            tree = Tree(child.pid, pidfd, own, self._trees, leaf)
+            tree = Tree(pid, pidfd, own, self._trees, leaf)
         self._trees.add(tree)
         return PosixProc(tree, script, enclosure, record is not None)
 
@@ -400,24 +394,6 @@ def _undo_leaf(leaf: Leaf) -> None:
     leaf.remove()
 
 
-def _undo_child(child: subprocess.Popen[bytes]) -> None:
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
-@contextmanager
-def _signals_not_ignored() -> Iterator[None]:
-    """Let a new process start with the usual actions of signals, though we ignore some.
-
-    A daemon started in the background by a script ignores SIGINT; its tasks must not. Python resets handled signals in
-    a child, not ignored ones, so for a moment they are handled, by doing nothing.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    ignored = [sig for sig in _PASSED_ON if main and signal.getsignal(sig) is signal.SIG_IGN]
-    for sig in ignored:
-        signal.signal(sig, lambda *_: None)
-    try:
-        yield
-    finally:
-        for sig in ignored:
-            signal.signal(sig, signal.SIG_IGN)
+def _undo_child(pid: int) -> None:
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

@@ -11,9 +11,8 @@ import logging
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import attrs
@@ -34,10 +33,12 @@ log = logging.getLogger(__name__)
 _LONGEST_STEM = 200
 _UNSAFE = re.compile(r"[%/\0\ud800-\udfff]|^\.")
 _CURRENT = tuple(f"-{stream.value}.log" for stream in Stream)
+_USUAL_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _READERS = 8
 _AT_ONCE = 64
 
 
+@lru_cache(maxsize=10_000)
 def file_stem(task: str) -> str:
     """Return the part of a file name that stands for a task; different tasks have different ones.
 
@@ -119,16 +120,20 @@ class FileOutputStore:
         folder = self._folder(job_id)
         if folder is None:
             raise LaunchError(f"cannot create log files: {job_id!r} is no job id")
-        stem = file_stem(task)
-        files = FileTaskOutput({}, lambda stream, size: self._spares.closed(folder, _name(stem, stream), size == 0))
+        names = {stream: _name(file_stem(task), stream) for stream in Stream}
+        files = FileTaskOutput({}, lambda stream, size: self._spares.closed(folder, names[stream], size == 0))
+        ready: dict[str, int] | None = None
         try:
             new = not os.path.lexists(folder)
-            if new and not self._spares.move_folder(folder):
+            if new and (ready := self._spares.move_folder(folder, tuple(names.values()))) is None:
                 _make_folder(folder)
-            for stream in Stream:
-                files.add(stream, self._open_file(folder, _name(stem, stream)))
+            for stream, name in names.items():
+                fd = ready.pop(name, None) if ready else None
+                files.add(stream, self._open_file(folder, name) if fd is None else fd)
                 self._spares.opened(folder, new=new)
         except OSError as exc:
+            for fd in (ready or {}).values():
+                os.close(fd)
             files.close()
             raise LaunchError(f"cannot create log files: {exc.filename or folder}: {exc.strerror}") from exc
         return files
@@ -175,11 +180,7 @@ class FileOutputStore:
             await in_thread(partial(_remove, folders[start : start + _AT_ONCE]), limiter=self._limiter)
 
     def _folder(self, job_id: str) -> str | None:
-        try:
-            usual = str(uuid.UUID(job_id)) == job_id
-        except ValueError:
-            usual = False
-        return f"{self.root}/logs/{job_id}" if usual else None
+        return f"{self.root}/logs/{job_id}" if _USUAL_ID.fullmatch(job_id) else None
 
 
 def _with_pipes(files: FileTaskOutput, limit: int) -> LimitedTaskOutput:

@@ -11,6 +11,7 @@ import fcntl
 import os
 import signal
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import attrs
@@ -91,8 +92,12 @@ class Spares:
             for name in known.spare:
                 del self._files[folder, name]
 
-    def move_folder(self, folder: str) -> bool:
-        """Give a directory in which nobody has written the name `folder`, which is free; False if there is none."""
+    def move_folder(self, folder: str, wanted: Sequence[str]) -> dict[str, int] | None:
+        """Give a directory in which nobody has written the name `folder`, which is free.
+
+        Returns:
+            Descriptors of its files with the names `wanted`, as far as it has them; None if there is no directory.
+        """
         for path, known in list(islice(self._idle.items(), _TRIES)):
             if not known.whole or len(known.spare) > _MOST_IN_FOLDER:
                 continue
@@ -101,12 +106,16 @@ class Spares:
                 if known.spare != set(os.listdir(path)):
                     continue
                 os.rename(path, folder)
-                if all(self._is_unused(f"{folder}/{name}") for name in known.spare):
-                    self._folders[folder] = self._idle[folder] = known
-                    self._files.update(((folder, name), None) for name in known.spare)
-                    return True
-                os.rename(folder, path)
-        return False
+                if (fds := self._open_all(folder, known.spare)) is None:
+                    os.rename(folder, path)
+                    continue
+                for name in known.spare.difference(wanted):
+                    os.close(fds.pop(name))
+                known.spare.difference_update(wanted)
+                self._folders[folder] = self._idle[folder] = known
+                self._files.update(((folder, name), None) for name in known.spare)
+                return fds
+        return None
 
     def take(self, folder: str, name: str) -> int | None:
         """Return a descriptor of a spare file that has the name `name` now; None if there is none for it."""
@@ -140,12 +149,15 @@ class Spares:
             self._idle.pop(folder, None)
             del self._folders[folder]
 
-    def _is_unused(self, path: str) -> bool:
-        fd = self._open_unused(path)
-        if fd is None:
-            return False
-        os.close(fd)
-        return True
+    def _open_all(self, folder: str, names: Iterable[str]) -> dict[str, int] | None:
+        fds: dict[str, int] = {}
+        for name in names:
+            if (fd := self._open_unused(f"{folder}/{name}")) is None:
+                for held in fds.values():
+                    os.close(held)
+                return None
+            fds[name] = fd
+        return fds
 
     def _open_unused(self, path: str) -> int | None:
         """Open a file if it is empty, and nobody else has it open."""
