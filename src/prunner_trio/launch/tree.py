@@ -91,6 +91,10 @@ class Trees:
         del self._by_tag[tree.tag]
         _leaders.discard(tree.leader)
 
+    def only_leaders(self) -> bool:
+        """Tell whether no child of ours is an orphan. Changes nothing, so it may be called at any moment."""
+        return self._children_fd is None or _leaders.issuperset(self._children(self._children_fd))
+
     def orphans(self) -> list[Stat]:
         """Return the living processes that lost their parents and came to us; reap those that have ended.
 
