@@ -263,10 +263,10 @@ def _place_kept() -> Iterator[None]:
 @_mutant("a job that was replaced is put back into the list")
 def _replaced_put_back() -> Iterator[None]:
     def make(original: Any) -> Any:
-        def broken(self: Runner, line: Any, run: Any, replaced: Any) -> None:
+        def broken(self: Runner, line: Any, run: Any, replaced: Any) -> bool:
             if replaced is not None:
                 self._put_back(line, *replaced)
-            original(self, line, run, None)
+            return bool(original(self, line, run, None))
 
         return broken
 
@@ -318,9 +318,8 @@ def _starts_early() -> Iterator[None]:
         return broken
 
     def accepted(original: Any) -> Any:
-        def broken(self: Runner, line: Any, run: Any, replaced: Any) -> None:
-            if run.id in line.unsaved:
-                original(self, line, run, replaced)
+        def broken(self: Runner, line: Any, run: Any, replaced: Any) -> bool:
+            return run.id in line.unsaved and bool(original(self, line, run, replaced))
 
         return broken
 
@@ -561,13 +560,13 @@ def _pause_ignored() -> Iterator[None]:
 @_mutant("a job that is being saved starts although its pipeline was paused")
 def _pause_too_late() -> Iterator[None]:
     def make(original: Any) -> Any:
-        def broken(self: Runner, line: Any, run: Any) -> None:
+        def broken(self: Runner, line: Any, run: Any) -> bool:
             with mock.patch.object(Runner, "pause_of", return_value=None):
-                original(self, line, run)
+                return bool(original(self, line, run))
 
         return broken
 
-    with _replace(Runner, "_start", make):
+    with _replace(Runner, "_takes_slot", make):
         yield
 
 

@@ -617,6 +617,10 @@ class PaperProc:
             self._world.watch.exited(self._known, self._task, status)
         return status
 
+    @property
+    def gone(self) -> bool:
+        return self._living.dead or self.closed or not self._inner.alive
+
     async def wait_gone(self) -> None:
         if self._living.dead:
             return

@@ -116,7 +116,7 @@ class Accepting(Steering):
         )
         self._publish(EventKind.JOB, run, "", State.WAITING, f"retry of {retry_of}" if retry_of else "")
         replaced = (evicted, place) if evicted is not None else None
-        self._nursery.start_soon(self._save, saving, run, line, ticket, replaced, name=f"save {job_id}")
+        self._nursery.start_soon(self._save_and_run, saving, run, line, ticket, replaced, name=f"job {job_id}")
         return job
 
     async def schedule(
@@ -200,9 +200,11 @@ class Accepting(Steering):
         self._jobs[run.id] = job
         return job, saving
 
-    async def _save(
+    async def _save_and_run(
         self, saving: Saving, run: JobRun, line: Line, ticket: int, replaced: tuple[JobRun, Waiting] | None
     ) -> None:
+        """Wait until a new job is on disk, and run it if it has a slot: a task of its own would cost twice as much."""
+        starts = False
         try:
             await self._services.journal.committed(ticket)
         except StoreError as exc:
@@ -210,11 +212,13 @@ class Accepting(Steering):
             self._give_up(line, run, str(exc), replaced)
         else:
             saving.succeeded()
-            self._accepted(line, run, replaced)
+            starts = self._accepted(line, run, replaced)
         finally:
             saving.done.set()
         self._pump(line)
         self._notify()
+        if starts:
+            await self._run(line, run)
 
     def _give_up(self, line: Line, run: JobRun, error: str, replaced: tuple[JobRun, Waiting] | None) -> None:
         self._leave_line(line, run.id)
@@ -226,17 +230,18 @@ class Accepting(Steering):
             run.cancel_waiting(StopReason.NOT_SAVED, error=error, record=False)
         self._forget(run)
 
-    def _accepted(self, line: Line, run: JobRun, replaced: tuple[JobRun, Waiting] | None) -> None:
+    def _accepted(self, line: Line, run: JobRun, replaced: tuple[JobRun, Waiting] | None) -> bool:
+        """Take note that a job is on disk; return whether it is to be run now."""
         line.unsaved.discard(run.id)
         log.info("job accepted", extra={"job": run.id, "pipeline": run.definition.name})
         if replaced is not None and not replaced[0].state.final:
             replaced[0].cancel_waiting(StopReason.REPLACED, record=False, at=run.view().created)
             self._forget(replaced[0])
         if run.state.final:
-            return
+            return False
         if RESERVED in run.view().variables:
             self._leave_line(line, run.id)
             run.cancel_waiting(StopReason.REFUSED, error=f"variable name {RESERVED} is reserved for internal use")
             self._forget(run)
-        elif run.id in line.slots:
-            self._start(line, run)
+            return False
+        return run.id in line.slots and self._takes_slot(line, run)

@@ -109,17 +109,22 @@ class JobRun(RunningTasks):
             elif self._continued:  # from here on a crash is a crash again
                 self._set_head(handed_over=False)
                 self._record(JobChanged(self._head))
+            if (timeout := self.definition.timeout) is None:
+                await self._run_graph()
+                return
             async with trio.open_nursery() as timer:
-                if (timeout := self.definition.timeout) is not None:
-                    late = trio.current_time() + timeout - self._so_far(self._head.started)
-                    if late > trio.current_time():
-                        timer.start_soon(self._time_out, timeout, late, name=f"{self.id} timeout")
-                    else:
-                        self._expire(timeout)
-                async with trio.open_nursery() as nursery:
-                    for task in [task for task in self._tasks if self._belongs_to_graph(task)]:
-                        nursery.start_soon(self._run_task, task, name=f"{self.id}/{task.spec.name}")
+                late = trio.current_time() + timeout - self._so_far(self._head.started)
+                if late > trio.current_time():
+                    timer.start_soon(self._time_out, timeout, late, name=f"{self.id} timeout")
+                else:
+                    self._expire(timeout)
+                await self._run_graph()
                 timer.cancel_scope.cancel()
+
+    async def _run_graph(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for task in [task for task in self._tasks if self._belongs_to_graph(task)]:
+                nursery.start_soon(self._run_task, task, name=f"{self.id}/{task.spec.name}")
 
     def _belongs_to_graph(self, task: TaskRun) -> bool:
         """Whether a task is still to be run with the others; a handler that goes on has its turn after them."""

@@ -55,7 +55,7 @@ async def see_off(
                 proc.let_go()
             elif not stopped and handed_over():
                 proc.hand_over()
-            else:
+            elif not proc.gone:  # as most are by now: two scopes and a turn of the loop less per task
                 await stop_tree(proc, policy, hurry)
                 if stopped and output is not None and (names := proc.signaled()):
                     output.write(Stream.STDERR, _message(names).encode(errors="replace"))

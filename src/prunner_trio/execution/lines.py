@@ -86,14 +86,19 @@ class Lines:
             self._wait(line, place)
 
     def _start(self, line: Line, run: JobRun) -> None:
+        if self._takes_slot(line, run):
+            self._nursery.start_soon(self._run, line, run, name=f"job {run.id}")
+
+    def _takes_slot(self, line: Line, run: JobRun) -> bool:
+        """Give a job its slot and return whether it is to be run; if not, it waits."""
         # Accepted for a slot just before the door closed, or the pipeline was paused: it waits. But not if it was
         # canceled meanwhile.
         if (self._closing() or self.pause_of(line.definition.name)) and run.stop is None:
             line.slots.discard(run.id)
             self._wait(line, Waiting(run.id, partition=run.view().partition))
-            return
+            return False
         line.slots.add(run.id)
-        self._nursery.start_soon(self._run, line, run, name=f"job {run.id}")
+        return True
 
     async def _run(self, line: Line, run: JobRun) -> None:
         try:

@@ -126,6 +126,11 @@ class Proc(Protocol):
         """
         ...
 
+    @property
+    def gone(self) -> bool:
+        """Whether no process of the tree is alive, and so none ever will be."""
+        ...
+
     async def wait_gone(self) -> None:
         """Return when no process of the tree is alive; at once if that is so already."""
         ...

@@ -96,6 +96,11 @@ class PosixProc:
         """
         self._tree.signal(sig)
 
+    @property
+    def gone(self) -> bool:
+        """Whether no process of the tree is alive."""
+        return not self._tree.members()
+
     async def wait_gone(self) -> None:
         """Return when no process of the tree is alive. After SIGKILL, processes that come to light late get it too."""
         await self._tree.gone()

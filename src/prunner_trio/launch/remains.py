@@ -167,6 +167,11 @@ class Remains:
         else:
             self._crowd.tell(self._members())
 
+    @property
+    def gone(self) -> bool:
+        """Whether none is alive."""
+        return not self._members()
+
     async def wait_gone(self) -> None:
         """Return when none is alive. Those who come to light after SIGKILL get it too."""
         if not self._members():

@@ -118,6 +118,11 @@ class FakeProc:
         """Whether anything of the tree lives now."""
         return trio.current_time() < self._gone
 
+    @property
+    def gone(self) -> bool:
+        """See `Proc.gone`."""
+        return not self.alive
+
     async def wait(self) -> int:
         """See `Proc.wait`."""
         await self._until(lambda: self._ends)
