@@ -26,6 +26,7 @@ from prunner_trio.execution import (
     running_tasks,
 )
 from prunner_trio.execution.job import JobRun
+from prunner_trio.execution.room import Room
 from prunner_trio.execution.runner import Runner
 from prunner_trio.execution.seams import JobChanged
 from prunner_trio.execution.stop import stop_tree
@@ -537,7 +538,7 @@ def _failure_forgotten() -> Iterator[None]:
 
 @_mutant("adopted tasks take no room")
 def _no_room() -> Iterator[None]:
-    with mock.patch.object(job, "occupy"), mock.patch.object(running_tasks, "give_back"):
+    with mock.patch.object(Room, "occupy"), mock.patch.object(Room, "give_back"):
         yield
 
 
