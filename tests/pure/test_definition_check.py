@@ -67,14 +67,15 @@ pipelines:
     shell: sh
     timeout: 1h
     kill_timeout: 0s
-    orphans: keep
+    orphans: wait
     limits: {memory: 64Mi, cpu: 0.5, processes: 9, x-note: 1}
     limits_optional: true
     on_daemon_crash: requeue
     log_limit: none
+    secrets: [LOGIN]
     x-note: {free: text}
     on_error: {script: [e], env: {B: yes}, shell: bash, timeout: 30s, kill_timeout: 1s, orphans: kill,
-               limits: {memory: 10M}, log_limit: 64Ki, x-note: 1}
+               limits: {memory: 10M}, log_limit: 64Ki, secrets: [_chat2], x-note: 1}
     tasks:
       b:
         script: [echo, 012, ""]
@@ -88,6 +89,7 @@ pipelines:
         limits: {cpu: 2}
         limits_optional: false
         log_limit: 1.5M
+        secrets: [API_TOKEN, SIGN_KEY]
         x-note: 1
       a:
 """
@@ -111,6 +113,7 @@ def test_every_key_arrives_where_it_belongs() -> None:
                 Limits(cpu=2.0),
                 False,
                 1_500_000,
+                ("API_TOKEN", "SIGN_KEY"),
             ),
         ),
         concurrency=2,
@@ -131,16 +134,18 @@ def test_every_key_arrives_where_it_belongs() -> None:
             orphans=Orphans.KILL,
             limits=Limits(10_000_000),
             log_limit=65_536,
+            secrets=("_chat2",),
         ),
         shell="sh",
         timeout=3600.0,
         kill_timeout=0.0,
         file="pipelines.yml",
-        orphans=Orphans.KEEP,
+        orphans=Orphans.WAIT,
         limits=Limits(67_108_864, 0.5, 9),
         limits_optional=True,
         on_daemon_crash=OnDaemonCrash.REQUEUE,
         log_limit=0,
+        secrets=("LOGIN",),
     )
 
 
@@ -258,6 +263,18 @@ IN_A_PIPELINE = {
     "log_limit: ▸0": ("log_limit", 'log_limit: "0" must be at least 4Ki, or "none"', ""),
     "log_limit: ▸None": ("log_limit", 'log_limit: "None" is not a size such as 64Mi, 1.5G or 4096, nor "none"', ""),
     "log_limit: ▸5X": ("log_limit", 'log_limit: "5X" has the unknown unit "X"', ""),
+    "secrets: ▸TOKEN": ("secrets", 'secrets must be a list of variable names, not "TOKEN"', 'a list: ["TOKEN"]'),
+    "secrets: ▸{A: b}": ("secrets", "secrets must be a list of variable names, not a map", ""),
+    "secrets: [A, ▸~]": ("secrets[1]", "entry 2 of secrets must be a text, but is empty", ""),
+    "secrets: [A, ▸A]": ("secrets", '"A" is there twice in secrets', ""),
+    "secrets: [A, ▸'']": (
+        "secrets",
+        "an entry of secrets is not the name of an environment variable",
+        "such as API_TOKEN",
+    ),
+    "secrets: [▸2FA]": ("secrets", "an entry of secrets is not the name of an environment variable", ""),
+    "secrets: [▸my-token]": ("secrets", "an entry of secrets is not the name of an environment variable", ""),
+    "▸mask: [A]": ("mask", "unknown key", 'did you mean "secrets"?'),
     "limits: {memory: ▸512X}": ("limits.memory", 'memory: "512X" has the unknown unit "X"', ""),
     "limits: {memory: ▸lots}": ("limits.memory", 'memory: "lots" is not a size', ""),
     "limits: {memory: ▸1Ki}": ("limits.memory", "memory must be at least 1Mi", ""),
@@ -547,6 +564,7 @@ LIMITS = st.builds(
 )
 ORPHANS = st.none() | st.sampled_from(Orphans)
 LOG_LIMITS = st.none() | st.just(0) | st.integers(MIN_LOG_LIMIT, 2**62)
+SECRETS = st.lists(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True), unique=True, max_size=3).map(tuple)
 SHELLS = st.none() | NAMES.filter(lambda text: text.strip())
 
 
@@ -571,6 +589,7 @@ def tasks(draw: st.DrawFn) -> tuple[TaskDef, ...]:
             draw(LIMITS),
             draw(st.none() | st.booleans()),
             draw(LOG_LIMITS),
+            draw(SECRETS),
         )
         for name in order(needs)
     )
@@ -602,11 +621,12 @@ def pipelines(draw: st.DrawFn) -> PipelineDef:
         draw(st.none() | st.booleans()),
         draw(st.sampled_from(OnDaemonCrash)),
         draw(LOG_LIMITS),
+        secrets=draw(SECRETS),
     )
     kept = Orphans.KEEP in (drawn.orphans, *(task.orphans for task in drawn.tasks))
     if kept or drawn.on_daemon_crash is OnDaemonCrash.ADOPT:  # no limit goes with that
-        unlimited = tuple(attrs.evolve(task, log_limit=0) for task in drawn.tasks)
-        return attrs.evolve(drawn, tasks=unlimited, log_limit=None)
+        unlimited = tuple(attrs.evolve(task, log_limit=0, secrets=()) for task in drawn.tasks)
+        return attrs.evolve(drawn, tasks=unlimited, log_limit=None, secrets=())
     return drawn
 
 
@@ -625,6 +645,7 @@ def task_tree(task: TaskDef) -> dict[str, object]:
         "limits": attrs.asdict(task.limits),
         "limits_optional": task.limits_optional,
         "log_limit": "none" if task.log_limit == 0 else task.log_limit,
+        "secrets": list(task.secrets),
     }
     if task.name != "on_error":
         tree |= {"depends_on": list(task.depends_on), "allow_failure": task.allow_failure}
@@ -652,6 +673,7 @@ def tree(pipeline: PipelineDef) -> dict[str, object]:
         "limits_optional": pipeline.limits_optional,
         "log_limit": "none" if pipeline.log_limit == 0 else pipeline.log_limit,
         "on_daemon_crash": pipeline.on_daemon_crash.value,
+        "secrets": list(pipeline.secrets),
     }
 
 
@@ -682,6 +704,38 @@ def test_who_is_kept_cannot_have_a_limited_log(text: str, keys: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("{secrets: ▸[A], orphans: keep, tasks: {t: , u: }}", "secrets"),
+        ("{orphans: keep, tasks: {t: {secrets: ▸[A]}}}", "tasks.t.secrets"),
+        ("{secrets: [A], tasks: {t: {orphans: ▸keep}, u: }}", "tasks.t.orphans"),
+        ("{secrets: [A], tasks: {t: {orphans: ▸keep, log_limit: none}}}", "tasks.t.orphans"),
+        ("{orphans: keep, on_error: {script: [x], secrets: ▸[A]}}", "on_error.secrets"),
+        ("{on_daemon_crash: adopt, secrets: ▸[A], tasks: {t: }}", "secrets"),
+        ("{on_daemon_crash: adopt, tasks: {t: {secrets: ▸[A]}}}", "tasks.t.secrets"),
+    ],
+)
+def test_who_outlives_the_daemon_or_its_task_cannot_have_secrets(text: str, keys: str) -> None:
+    place = text.index("▸")
+    (problem,) = check_files({"f.yml": f"pipelines:\n  p: {text.replace('▸', '')}"})[1]
+    assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{keys}")
+    adopted = "adopt" in text
+    assert f"secrets cannot go with {'on_daemon_crash: adopt' if adopted else 'orphans: keep'}" in problem.message
+    assert problem.hint == f"write {'on_daemon_crash: requeue' if adopted else 'orphans: wait'}"
+
+
+def test_a_limit_and_secrets_are_two_problems_where_both_cannot_be() -> None:
+    text = "{orphans: keep, secrets: [A], log_limit: 1Mi, tasks: {t: , u: }}"
+    problems = check_files({"f.yml": f"pipelines:\n  p: {text}"})[1]
+    assert [problem.key for problem in problems] == ["pipelines.p.log_limit", "pipelines.p.secrets"]
+
+
+def test_what_may_be_the_secret_itself_is_not_repeated() -> None:
+    (problem,) = check_files({"f.yml": "pipelines: {p: {secrets: [hunter2!]}}"})[1]
+    assert "hunter2" not in problem.message + problem.hint
+
+
+@pytest.mark.parametrize(
     ("text", "key"),
     [
         ("{on_daemon_crash: adopt, log_limit: ▸1Mi, tasks: {t: }}", "log_limit"),
@@ -703,6 +757,8 @@ def test_a_limit_of_logs_does_not_go_with_tasks_that_outlive_the_daemon(text: st
         "{log_limit: 1Mi, orphans: keep, tasks: {t: {orphans: kill}, u: {log_limit: none}}}",
         "{log_limit: none, orphans: keep, tasks: {t: {orphans: wait, log_limit: 4Ki}, u: }}",
         "{log_limit: 1Mi, on_error: {orphans: keep}}",
+        "{secrets: [A], orphans: keep, tasks: {t: {orphans: wait}, u: {orphans: kill, secrets: [B]}}}",
+        "{orphans: keep, tasks: {t: {orphans: wait, secrets: [A]}, u: {secrets: []}}}",
     ],
 )
 def test_a_limit_of_logs_is_fine_where_nobody_is_kept(text: str) -> None:

@@ -299,8 +299,8 @@ class FullDisk(FileOutputStore):
 
     rescued: tuple[int, ...] = ()
 
-    def open(self, job_id: Any, task: str, limit: int | None = None) -> Any:
-        output = super().open(job_id, task, limit)
+    def open(self, job_id: Any, task: str, limit: int | None = None, mask: Any = None) -> Any:
+        output = super().open(job_id, task, limit, mask)
         full = os.open("/dev/full", os.O_WRONLY | os.O_CLOEXEC)
         for fd in self._logs(job_id):
             os.dup2(full, fd, inheritable=False)

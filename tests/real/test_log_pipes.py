@@ -13,8 +13,7 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.model import JobId
 from prunner_trio.output import FileOutputStore, MemoryOutputStore
-from prunner_trio.output.cut import Cut
-from prunner_trio.output.limited import CutStream, LimitedTaskOutput, Pipe
+from prunner_trio.output.limited import CopiedStream, CopiedTaskOutput, Pipe
 
 pytestmark = pytest.mark.real
 
@@ -120,7 +119,7 @@ class Disk:
 
 def test_what_a_full_disk_did_not_take_is_said_once_there_is_room_again(caplog: pytest.LogCaptureFixture) -> None:
     disk = Disk()
-    stream = CutStream(disk.put, Cut(4096))
+    stream = CopiedStream.of(disk.put, 4096, None)
     stream.begin()
     stream.take(b"first\n")
     disk.full = True
@@ -139,7 +138,7 @@ def test_what_a_full_disk_did_not_take_is_said_once_there_is_room_again(caplog: 
 def test_a_disk_that_stays_full_is_no_problem_of_the_runner() -> None:
     disk = Disk()
     disk.full = True
-    stream = CutStream(disk.put, Cut(4096))
+    stream = CopiedStream.of(disk.put, 4096, None)
     stream.note(b"note\n")
     stream.take(b"x" * 10_000)
     stream.finish()
@@ -151,7 +150,7 @@ def test_limited_output_in_memory_is_what_it_is_in_files(tmp_path: Path) -> None
     files, memory = FileOutputStore(tmp_path), MemoryOutputStore()
     on_paper = memory.open(JOB, "t", 4096)
     in_files = files.open(JOB, "t", 4096)
-    assert isinstance(in_files, LimitedTaskOutput)
+    assert isinstance(in_files, CopiedTaskOutput)
     for output in (on_paper, in_files):
         output.write(Stream.STDERR, b"before\n")
     for stream in Stream:
@@ -199,7 +198,7 @@ def test_closing_brings_what_is_still_in_the_pipes_into_the_logs(tmp_path: Path)
 
 def test_writing_ends_can_wait_and_are_not_inherited_by_accident(tmp_path: Path) -> None:
     output = FileOutputStore(tmp_path).open(JOB, "t", 4096)
-    assert isinstance(output, LimitedTaskOutput)
+    assert isinstance(output, CopiedTaskOutput)
     for pipe in output.pipes.values():
         assert pipe.writer is not None
         assert os.get_blocking(pipe.writer)

@@ -128,7 +128,7 @@ class PaperOutput:
         self._copy = copy
         self.happened = []
 
-    def open(self, job_id, task, limit=None):
+    def open(self, job_id, task, limit=None, mask=None):
         self.note(f"open {limit}")
         return self
 

@@ -11,6 +11,7 @@ from prunner_trio.cli.screen import Screen
 from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.model import JobId
+from prunner_trio.policy.mask import Mask, Masking
 
 __all__ = ["LiveOutput"]
 
@@ -73,11 +74,12 @@ class LiveOutput:
         self._colors = {task: PALETTE[index % len(PALETTE)] for index, task in enumerate(tasks)}
         self._kept: dict[tuple[str, Stream], _Kept] = {}
 
-    def open(self, job_id: JobId, task: str, limit: int | None = None) -> _Pipes:
+    def open(self, job_id: JobId, task: str, limit: int | None = None, mask: Mask | None = None) -> _Pipes:
         """Make the pipes of a task. Raises `LaunchError`.
 
         Args:
             limit: of no meaning here: nothing is kept, and who looks on wants to see everything.
+            mask: what is not shown all the same.
         """
         ends: dict[Stream, int] = {}
         readers: dict[Stream, int] = {}
@@ -91,18 +93,21 @@ class LiveOutput:
         pipes = _Pipes(ends, {stream: _Kept() for stream in _STREAMS})
         for stream, fd in readers.items():
             self._kept[task, stream] = pipes.kept[stream]
-            self._pumps.start_soon(self._pump, fd, task, stream, pipes, name=f"output of {task}")
+            self._pumps.start_soon(self._pump, fd, task, stream, pipes, mask, name=f"output of {task}")
         return pipes
 
-    async def _pump(self, fd: int, task: str, stream: Stream, pipes: _Pipes) -> None:
+    async def _pump(self, fd: int, task: str, stream: Stream, pipes: _Pipes, mask: Mask | None) -> None:
         kept = pipes.kept[stream]
         prefix, color = f"{task.ljust(self._width)} | ", self._colors.get(task, PALETTE[0])
         rest = bytearray()
+        masking = None if mask is None else Masking(mask)
         try:
             async with trio.lowlevel.FdStream(fd) as reader:
                 for earlier in self._after.get(task, ()):
                     await self.shown(earlier)
                 async for chunk in reader:
+                    if masking is not None:
+                        chunk = masking.feed(bytes(chunk))
                     kept.add(chunk)
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > LONGEST_LINE:
@@ -110,6 +115,9 @@ class LiveOutput:
                         rest = bytearray()
                     if lines:
                         await self._screen.lines(stream, prefix, color, lines)
+            if masking is not None:
+                kept.add(held := masking.finish())
+                rest += held
             if own := pipes.own.get(stream):
                 kept.add(own)
                 rest += own

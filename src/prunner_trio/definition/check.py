@@ -145,7 +145,7 @@ class _Checker(Together):
         if ON_ERROR in tasks and values.good.get("on_error") is not None:
             message = f'a task cannot have the name "{ON_ERROR}" beside the key {ON_ERROR}'
             self.report(where.below("tasks").below(ON_ERROR), entry.value, message, "give the task another name")
-        self._check_log_limits(tasks, values, entry.value, where)
+        self._check_copied(tasks, values, entry.value, where)
         if "hooks" in values.good:
             values.good["hooks"] = self._own_hooks(values.good["hooks"], entry.key, where)
         names = self._order(tasks, where)
@@ -184,6 +184,7 @@ class _Checker(Together):
             Kind.SOURCES: partial(check_hooks.read_sources, self),
             Kind.PATH: partial(check_hooks.read_path, self),
             Kind.SCALAR: self.text,
+            Kind.SECRETS: self._secrets,
             Kind.TYPE: partial(check_hooks.read_word, self, VariableType),
         }
         return readers[key.kind](key, node, where)

@@ -22,6 +22,34 @@ _SHOWN_PATH = 12
 
 
 @attrs.frozen
+class _Copied:
+    """A key with which the output goes through the daemon."""
+
+    name: str
+    nobody: str
+    instead: str = ""
+
+    def when_kept(self) -> tuple[str, str]:
+        """Return the problem with `orphans: keep`, and what to write."""
+        message = (
+            f"{self.name} cannot go with orphans: keep, since nobody would {self.nobody} what those who are kept write"
+        )
+        return message, f"write {self.instead}, or orphans: wait" if self.instead else "write orphans: wait"
+
+    def when_adopted(self) -> tuple[str, str]:
+        """Return the problem with `on_daemon_crash: adopt`, and what to write."""
+        message = (
+            f"{self.name} cannot go with on_daemon_crash: adopt, since nobody would {self.nobody} what a task writes "
+            "while no daemon is there"
+        )
+        return message, f"write {self.instead}" if self.instead else "write on_daemon_crash: requeue"
+
+
+_LOG_LIMIT = _Copied("log_limit", "read", "log_limit: none")
+_SECRETS = _Copied("secrets", "mask")
+
+
+@attrs.frozen
 class Needs:
     """What one task depends on, and where each stands."""
 
@@ -99,10 +127,10 @@ class Together(ValueReader):
             check(entry.value, where.below("tasks").below(entry.key, f"task {quote(entry.key)}: "), optional)
         check(pipeline.get("on_error"), where.below("on_error", "on_error: "), optional)
 
-    def _check_log_limits(
+    def _check_copied(
         self, tasks: Mapping[str, tuple[TaskDef, Needs]], values: Values, pipeline: MapNode, where: Where
     ) -> None:
-        """Report limits of logs for processes that may outlive whoever reads what they write."""
+        """Report what needs somebody who reads the output, of processes that may outlive whoever does."""
         below = where.below("tasks")
         places = [
             (task, _child(pipeline.get("tasks"), name), below.below(name, f"task {quote(name)}: "))
@@ -110,30 +138,25 @@ class Together(ValueReader):
         ]
         if (handler := values.good.get("on_error")) is not None:
             places.append((handler, pipeline.get("on_error"), where.below("on_error", "on_error: ")))
+        adopted = values.good.get("on_daemon_crash") is OnDaemonCrash.ADOPT
         reported: list[Node] = []
         for task, node, here in places:
-            limit = values.good.get("log_limit") if task.log_limit is None else task.log_limit
-            kept = (task.orphans or values.good.get("orphans")) is Orphans.KEEP
-            adopted = values.good.get("on_daemon_crash") is OnDaemonCrash.ADOPT
-            if not limit or not (kept or adopted):
+            if not adopted and (task.orphans or values.good.get("orphans")) is not Orphans.KEEP:
                 continue
-            key = "log_limit" if task.log_limit is not None or task.orphans is None else "orphans"
-            at, here = _child(node, key), here.below(key)
-            if at is None or at.null:  # both are the pipeline's
-                at, here = pipeline.get("log_limit"), where.below("log_limit")
-            if at is not None and not any(at is other for other in reported):
-                reported.append(at)
-                message = (
-                    "log_limit cannot go with orphans: keep, since nobody would read what those who are kept write"
-                )
-                hint = "write log_limit: none, or orphans: wait"
-                if adopted:
-                    message = (
-                        "log_limit cannot go with on_daemon_crash: adopt, since nobody would read what a task writes "
-                        "while no daemon is there"
-                    )
-                    hint = "write log_limit: none"
-                self.report(here, at, message, hint)
+            limit = values.good.get("log_limit") if task.log_limit is None else task.log_limit
+            for key, own, given in (
+                (_LOG_LIMIT, task.log_limit is not None, limit),
+                (_SECRETS, bool(task.secrets), task.secrets or values.good.get("secrets")),
+            ):
+                if not given:
+                    continue
+                name = key.name if own or task.orphans is None else "orphans"
+                at, place = _child(node, name), here.below(name)
+                if at is None or at.null:  # both are the pipeline's
+                    at, place = pipeline.get(key.name), where.below(key.name)
+                if at is not None and not any(at is other for other in reported):
+                    reported.append(at)
+                    self.report(place, at, *(key.when_adopted() if adopted else key.when_kept()))
 
     def _order(self, tasks: Mapping[str, tuple[TaskDef, Needs]], where: Where) -> Sequence[str]:
         """Return the names in their order; those as they stand if the graph is no good."""

@@ -29,6 +29,7 @@ _DECIMAL_FRACTION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _SMALLEST = 1 << 20
 """Bytes; with less memory no program starts, and no message fits."""
 _SECRET_NAME = re.compile(rf"{SECRET_VARIABLE}(_[A-Z0-9_]+)?", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9]+", re.ASCII)
 
 
@@ -206,6 +207,19 @@ class ValueReader:
             elif isinstance(item, TextNode):
                 good.append(item)
         return good
+
+    def _secrets(self, key: Key, node: Node, where: Where) -> tuple[str, ...]:
+        names: list[str] = []
+        for item in self.items(key, node, where):
+            if not _VARIABLE.fullmatch(item.text):
+                # Somebody may have written the secret itself, so it is not repeated.
+                message = f"an entry of {key.name} is not the name of an environment variable"
+                self.report(where, item, message, "the name, such as API_TOKEN, and not the secret itself")
+            elif item.text in names:
+                self.report(where, item, f"{quote(item.text)} is there twice in {key.name}")
+            else:
+                names.append(item.text)
+        return tuple(names)
 
     def _script(self, key: Key, node: Node, where: Where) -> tuple[str, ...]:
         return tuple(item.text for item in self.items(key, node, where))

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     PATH = "field of the payload"
     TYPE = "type of a variable"
     SCALAR = "text, number or boolean"
+    SECRETS = "list of variable names"
 
 
 @attrs.frozen

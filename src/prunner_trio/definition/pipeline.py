@@ -155,6 +155,7 @@ class TaskDef:
         limits: win over those of the pipeline.
         limits_optional: run without limits that this machine cannot enforce; None: as the pipeline says.
         log_limit: the most bytes of output that each of the two logs has; 0: no limit; None: that of the pipeline.
+        secrets: names of variables whose values are masked in its output, besides those of the pipeline.
     """
 
     name: str
@@ -169,6 +170,7 @@ class TaskDef:
     limits: Limits = NO_LIMITS
     limits_optional: bool | None = None
     log_limit: int | None = None
+    secrets: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -195,6 +197,7 @@ class PipelineDef:
         log_limit: default of its tasks; None: the runner's own (none unless told otherwise).
         notify: whom the daemon tells of the end of jobs.
         hooks: under which names others may start jobs by a request.
+        secrets: names of variables that all tasks have, and whose values are masked in their output.
     """
 
     name: str
@@ -220,6 +223,17 @@ class PipelineDef:
     log_limit: int | None = None
     notify: Notify = NO_HOOKS
     hooks: tuple[IncomingHook, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    @cached_property
+    def all_secrets(self) -> frozenset[str]:
+        """The names of all secrets that the pipeline or some task lists; kept, for there may be ten thousand tasks."""
+        tasks = (*self.tasks, self.on_error) if self.on_error is not None else self.tasks
+        return frozenset(self.secrets).union(*(task.secrets for task in tasks))
+
+    def secrets_of(self, task: TaskDef) -> frozenset[str]:
+        """Return the names of all secrets of a task."""
+        return frozenset((*self.secrets, *task.secrets))
 
 
 @attrs.frozen

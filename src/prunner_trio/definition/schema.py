@@ -123,6 +123,9 @@ def _type(key: Key) -> dict[str, object]:
             return {"type": ["object", "null"], "additionalProperties": source}
         case Kind.PATH:
             return {"type": "string", "minLength": 1}
+        case Kind.SECRETS:
+            name = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+            return {"type": ["array", "null"], "items": name, "uniqueItems": True}
         case Kind.SCALAR:
             return dict(_SCALAR)
         case Kind.TYPE:

@@ -54,6 +54,17 @@ def _log_limit(default: str, example: str) -> Key:
     )
 
 
+def _secrets(default: str, doc: str, example: str) -> Key:
+    return Key(
+        "secrets",
+        Kind.SECRETS,
+        default,
+        doc,
+        example,
+        also=("secret", "mask", "masked", "hide", "hidden", "passwords", "secret_env", "credentials"),
+    )
+
+
 def _limits(default: str, example: str) -> tuple[Key, ...]:
     return (
         Key(
@@ -73,6 +84,11 @@ def _limits(default: str, example: str) -> tuple[Key, ...]:
         ),
     )
 
+
+_OWN_SECRETS = (
+    "Names of more environment variables whose values are masked in its output. Tasks of the pipeline that do not list "
+    "them do not get them."
+)
 
 LIMITS = table(
     Key(
@@ -146,6 +162,7 @@ HANDLER = table(
     _orphans("that of the pipeline", "wait"),
     *_limits("those of the pipeline", "{memory: 64Mi}"),
     _log_limit("that of the pipeline", "64Ki"),
+    _secrets("those of the pipeline", _OWN_SECRETS, "[CHAT_TOKEN]"),
 )
 
 TASK = table(
@@ -182,6 +199,7 @@ TASK = table(
     _orphans("that of the pipeline", "keep"),
     *_limits("those of the pipeline", "{memory: 1Gi, cpu: 2}"),
     _log_limit("that of the pipeline", "none"),
+    _secrets("those of the pipeline", _OWN_SECRETS, "[API_TOKEN, SIGN_KEY]"),
 )
 
 PIPELINE = table(
@@ -277,6 +295,11 @@ PIPELINE = table(
         also=("on_crash", "on_daemon_restart", "recovery", "restart"),
     ),
     _log_limit("that of `--log-limit`", "10Mi"),
+    _secrets(
+        "empty",
+        "Names of environment variables that all tasks get, and whose values are masked in their output.",
+        "[API_TOKEN]",
+    ),
     Key(
         "notify",
         Kind.NOTIFY,

@@ -11,6 +11,7 @@ from prunner_trio.definition.script import ShellText, compile_script, shell_show
 from prunner_trio.definition.template import Limits, TemplateError, is_plain, render
 from prunner_trio.definition.variables import RESERVED, variable_env
 from prunner_trio.execution.seams import Command, task_key
+from prunner_trio.execution.task_secrets import TaskSecrets, take_secrets
 from prunner_trio.model import JobId
 
 __all__ = ["Plan", "log_limit", "prepare"]
@@ -26,13 +27,16 @@ class Plan:
         command: None if there is nothing to execute.
         env: the whole environment of the processes.
         broken: why the script ends early although its commands succeed (a template error); empty if it does not.
-        notes: what the task's stderr is to say first: variables that its environment cannot hold.
+        notes: what the task's stderr is to say first: variables that its environment cannot hold, secrets that cannot
+            be masked.
+        secrets: of the task.
     """
 
     command: Command | None
     env: Mapping[str, str] = attrs.field(repr=False)
     broken: str = ""
     notes: tuple[str, ...] = ()
+    secrets: TaskSecrets = attrs.field(factory=TaskSecrets)
 
 
 def prepare(
@@ -53,7 +57,8 @@ def prepare(
     other failing entry.
 
     The environment is layered: process and dotenv files (`base_env`), pipeline `env`, `TASK_NAME`, `ARGS` and the
-    variables as `PRUNNER_VAR_<NAME>`, task `env`; later layers win (prunner's order).
+    variables as `PRUNNER_VAR_<NAME>`, task `env`; later layers win (prunner's order). Secrets of other tasks are not in
+    it.
 
     Args:
         outlive: the processes of all tasks may outlive the daemon, not only those of pipelines that ask for it.
@@ -76,10 +81,12 @@ def prepare(
         **given.env,
         **task.env,
     }
+    secrets = take_secrets(task, pipeline, env)
     optional = pipeline.limits_optional if task.limits_optional is None else task.limits_optional
     limits = task.limits.over(pipeline.limits)
-    # Output with a limit goes through this process, so who writes it cannot outlive us.
-    outlives = (outlive or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT) and log_limit(task, pipeline, None) is None
+    # Output with a limit or secrets goes through this process, so who writes it cannot outlive us.
+    copied = secrets.listed or log_limit(task, pipeline, None) is not None
+    outlives = (outlive or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT) and not copied
 
     def make(argv: tuple[str, ...], script: str | None, fallback: Command | None) -> Command:
         key = task_key(job_id, task.name)
@@ -88,7 +95,7 @@ def prepare(
     command = make(text.argv, text.script, None) if text.argv else None
     if command is not None and text.simple is not None and not shell_shows(env):
         command = make(text.simple, None, command)
-    return Plan(command, env, broken, given.left_out)
+    return Plan(command, env, secrets.hide(broken), (*given.left_out, *secrets.notes), secrets)
 
 
 @lru_cache(maxsize=256)  # most tasks run again and again: finding the text takes a tenth of making it

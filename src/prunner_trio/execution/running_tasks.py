@@ -120,15 +120,21 @@ class RunningTasks(Stopping):
         )
         if task.remains is not None:
             status = await self._see_off_remains(task, task.remains)
+        elif plan.secrets.missing:
+            raise LaunchError(plan.secrets.missing)
         elif plan.command is None:
             return 0, plan.broken
         else:
-            output = services.output.open(self.id, task.spec.name, limit)
+            output = services.output.open(self.id, task.spec.name, limit, plan.secrets.mask)
+            copied = limit is not None or plan.secrets.mask is not None
             try:
                 for note in plan.notes:
                     output.write(Stream.STDERR, f"prunner-trio: {note}\n".encode())
-                proc = await services.launcher.launch(plan.command, plan.env, output)
-                async with nullcontext() if limit is None else copying(output):  # no checkpoint: the process is ours
+                try:
+                    proc = await services.launcher.launch(plan.command, plan.env, output)
+                except LaunchError as exc:
+                    raise LaunchError(plan.secrets.hide(str(exc))) from exc
+                async with copying(output) if copied else nullcontext():  # no checkpoint: the process is ours
                     status = await self._see_off(task, proc, output)
             finally:
                 output.close()

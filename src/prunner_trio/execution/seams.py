@@ -12,6 +12,7 @@ import attrs
 
 from prunner_trio.definition.pipeline import NO_LIMITS, Limits, PipelineDef
 from prunner_trio.model import JobId, JobQuery, JobView, PipelineRecord, TaskView
+from prunner_trio.policy.mask import Mask
 
 __all__ = [
     "NO_USAGE",
@@ -210,7 +211,7 @@ class TaskOutput(Protocol):
     async def copy(self) -> None:
         """Bring what processes write into the log, until no process can write any more; may be canceled at any time.
 
-        Called after the launch, once, and only for output that was opened with a limit.
+        Called after the launch, once, and only for output that was opened with a limit or a mask.
         """
         ...
 
@@ -222,11 +223,12 @@ class TaskOutput(Protocol):
 class OutputStore(Protocol):
     """The logs of all tasks."""
 
-    def open(self, job_id: JobId, task: str, limit: int | None = None) -> TaskOutput:
+    def open(self, job_id: JobId, task: str, limit: int | None = None, mask: Mask | None = None) -> TaskOutput:
         """Create the files of a task. Raises `LaunchError` with the reason and the path.
 
         Args:
             limit: the most bytes of what processes write that each of the two logs may have; None: no limit.
+            mask: what must not be in the logs, whatever processes write; None: nothing.
         """
         ...
 

@@ -1,8 +1,8 @@
 """The output of tasks as files: ``logs/<job>/<task>-stdout.log`` and ``-stderr.log`` below the data directory.
 
 A child inherits the open file, so its output needs no pipe, no copy, and outlives the daemon. (Only if the log is to be
-limited in size, there is a pipe in between.) The descriptors append: what a second process (or the runner itself)
-writes goes behind, never over.
+limited in size, or secrets masked in it, there is a pipe in between.) The descriptors append: what a second process (or
+the runner itself) writes goes behind, never over.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId
-from prunner_trio.output.cut import Cut
-from prunner_trio.output.limited import CutStream, LimitedTaskOutput, Pipe
+from prunner_trio.output.limited import CopiedStream, CopiedTaskOutput, Pipe
 from prunner_trio.output.spares import OPEN_FLAGS, Spares
+from prunner_trio.policy.mask import Mask
 
 __all__ = ["FileOutputStore", "FileTaskOutput", "file_stem"]
 
@@ -111,10 +111,12 @@ class FileOutputStore:
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_READERS), init=False)
     _spares: Spares = attrs.field(factory=Spares, init=False)
 
-    def open(self, job_id: JobId, task: str, limit: int | None = None) -> FileTaskOutput | LimitedTaskOutput:
+    def open(
+        self, job_id: JobId, task: str, limit: int | None = None, mask: Mask | None = None
+    ) -> FileTaskOutput | CopiedTaskOutput:
         """Create the files of a task, or open them again. Raises `LaunchError` with the path and the reason."""
         files = self._open(job_id, task)
-        return files if limit is None else _with_pipes(files, limit)
+        return files if limit is None and mask is None else _with_pipes(files, limit, mask)
 
     def _open(self, job_id: JobId, task: str) -> FileTaskOutput:
         folder = self._folder(job_id)
@@ -183,7 +185,7 @@ class FileOutputStore:
         return f"{self.root}/logs/{job_id}" if _USUAL_ID.fullmatch(job_id) else None
 
 
-def _with_pipes(files: FileTaskOutput, limit: int) -> LimitedTaskOutput:
+def _with_pipes(files: FileTaskOutput, limit: int | None, mask: Mask | None) -> CopiedTaskOutput:
     pipes: dict[Stream, Pipe] = {}
     try:
         for stream in Stream:
@@ -193,8 +195,8 @@ def _with_pipes(files: FileTaskOutput, limit: int) -> LimitedTaskOutput:
             pipe.close()
         files.close()
         raise LaunchError(f"cannot make pipes for the output: {exc.strerror}") from exc
-    streams = {stream: CutStream(partial(files.append, stream), Cut(limit)) for stream in Stream}
-    return LimitedTaskOutput(pipes, streams, files.close)
+    streams = {stream: CopiedStream.of(partial(files.append, stream), limit, mask) for stream in Stream}
+    return CopiedTaskOutput(pipes, streams, files.close)
 
 
 def _path(folder: str, task: str, stream: Stream) -> str:

@@ -1,4 +1,4 @@
-"""Output of limited size: processes write into pipes, and what the log is to have of it is copied.
+"""Output of limited size or without secrets: processes write into pipes, and what the log is to have of it is copied.
 
 The pipes are read on the loop's thread, as fast as they are filled and to their end: whoever writes never waits for
 longer than a turn of the loop, whatever becomes of the bytes.
@@ -17,8 +17,9 @@ import trio
 
 from prunner_trio.execution.seams import Stream
 from prunner_trio.output.cut import Cut
+from prunner_trio.policy.mask import Mask, Masking
 
-__all__ = ["CutStream", "LimitedTaskOutput", "Pipe"]
+__all__ = ["CopiedStream", "CopiedTaskOutput", "Pipe"]
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +27,24 @@ _PIECE = 64 * 1024
 
 
 @attrs.define(eq=False)
-class CutStream:
-    """One log of limited size.
+class CopiedStream:
+    """One log, of which not everything is kept as it comes.
 
     Attributes:
         put: appends to the log. May raise ``OSError``: then the rest of that piece is missing in the log.
     """
 
     put: Callable[[bytes], None]
-    _cut: Cut
+    _masking: Masking | None
+    _cut: Cut | None
     _begun: bool = attrs.field(default=False, init=False)
     _notes: bytearray = attrs.field(factory=bytearray, init=False)
     _problem: OSError | None = attrs.field(default=None, init=False)
+
+    @classmethod
+    def of(cls, put: Callable[[bytes], None], limit: int | None, mask: Mask | None) -> "CopiedStream":
+        """Begin a log of at most `limit` bytes in which nothing is that `mask` hides; None stands for neither."""
+        return cls(put, None if mask is None else Masking(mask), None if limit is None else Cut(limit))
 
     def begin(self) -> None:
         """Let all notes from now on come last: processes write by now."""
@@ -45,7 +52,7 @@ class CutStream:
 
     def take(self, data: bytes) -> None:
         """Take what a process has written."""
-        self._write(self._cut.feed(data))
+        self._keep(data if self._masking is None else self._masking.feed(data))
 
     def note(self, data: bytes) -> None:
         """Take what the runner has to say: in front of what processes write or, if they do already, behind it."""
@@ -56,11 +63,17 @@ class CutStream:
 
     def finish(self) -> None:
         """Write what comes last."""
-        self._write(self._cut.finish())
+        if self._masking is not None:
+            self._keep(self._masking.finish())
+        if self._cut is not None:
+            self._write(self._cut.finish())
         if self._problem is not None:
             missing = f"prunner-trio: part of this output could not be written: {self._problem.strerror}\n"
             self._write(missing.encode())
         self._write(bytes(self._notes))
+
+    def _keep(self, data: bytes) -> None:
+        self._write(data if self._cut is None else self._cut.feed(data))
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -122,7 +135,7 @@ class Pipe:
 
 
 @attrs.define(eq=False)
-class LimitedTaskOutput:
+class CopiedTaskOutput:
     """The two logs of a running task, with a pipe in front of each; see `TaskOutput`.
 
     Attributes:
@@ -131,7 +144,7 @@ class LimitedTaskOutput:
     """
 
     pipes: dict[Stream, Pipe]
-    streams: dict[Stream, CutStream]
+    streams: dict[Stream, CopiedStream]
     _close: Callable[[], None]
 
     def fileno(self, stream: Stream) -> int:

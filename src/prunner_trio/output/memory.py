@@ -8,8 +8,8 @@ import trio
 
 from prunner_trio.execution.seams import Stream
 from prunner_trio.model import JobId
-from prunner_trio.output.cut import Cut
-from prunner_trio.output.limited import CutStream
+from prunner_trio.output.limited import CopiedStream
+from prunner_trio.policy.mask import Mask
 
 __all__ = ["MemoryOutputStore", "MemoryTaskOutput"]
 
@@ -19,7 +19,7 @@ class MemoryTaskOutput:
     """Collects what is written; no process can inherit it."""
 
     _buffers: dict[Stream, bytearray]
-    _cuts: dict[Stream, CutStream] = attrs.field(factory=dict)
+    _copied: dict[Stream, CopiedStream] = attrs.field(factory=dict)
 
     def fileno(self, stream: Stream) -> int:
         """Raise ``OSError``: there is no descriptor behind this output."""
@@ -27,28 +27,28 @@ class MemoryTaskOutput:
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Append."""
-        if stream in self._cuts:
-            self._cuts[stream].note(data)
+        if stream in self._copied:
+            self._copied[stream].note(data)
         else:
             self._buffers[stream] += data
 
     def take(self, stream: Stream, data: bytes) -> None:
-        """Append what a process of the task, real or on paper, has to say: this is what a limit limits."""
-        if stream in self._cuts:
-            self._cuts[stream].take(data)
+        """Append what a process of the task, real or on paper, has to say: this is what is limited and masked."""
+        if stream in self._copied:
+            self._copied[stream].take(data)
         else:
             self._buffers[stream] += data
 
     async def copy(self) -> None:
         """Let what the runner itself has to say from now on come last; what processes say comes by `take`."""
-        for cut in self._cuts.values():
-            cut.begin()
+        for stream in self._copied.values():
+            stream.begin()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Write what comes last in a log of limited size. What was written stays in the store."""
-        while self._cuts:
-            self._cuts.popitem()[1].finish()
+        """Write what comes last in a log that is limited or masked. What was written stays in the store."""
+        while self._copied:
+            self._copied.popitem()[1].finish()
 
 
 @attrs.define(eq=False)
@@ -59,12 +59,13 @@ class MemoryOutputStore:
         factory=lambda: defaultdict(lambda: defaultdict(lambda: {stream: bytearray() for stream in Stream})), init=False
     )
 
-    def open(self, job_id: JobId, task: str, limit: int | None = None) -> MemoryTaskOutput:
+    def open(self, job_id: JobId, task: str, limit: int | None = None, mask: Mask | None = None) -> MemoryTaskOutput:
         """Return the output of a task."""
         buffers = self._jobs[job_id][task]
-        if limit is None:
+        if limit is None and mask is None:
             return MemoryTaskOutput(buffers)
-        return MemoryTaskOutput(buffers, {stream: CutStream(log.extend, Cut(limit)) for stream, log in buffers.items()})
+        copied = {stream: CopiedStream.of(log.extend, limit, mask) for stream, log in buffers.items()}
+        return MemoryTaskOutput(buffers, copied)
 
     async def read(self, job_id: JobId, task: str, stream: Stream, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`."""

@@ -6,7 +6,7 @@ from prunner_trio.testing import Act
 SITE = PipelineDef(
     "site",
     (
-        TaskDef("build", ('make "$PRUNNER_VAR_VERSION" {{ .target }}',), env={"KEY": "secret"}),
+        TaskDef("build", ('make "$PRUNNER_VAR_VERSION" {{ .target }}',), env={"KEY": "hidden"}, secrets=("KEY",)),
         TaskDef("links", ("check {{ if .strict }}-s{{ end }}",), limits=Limits(cpu=0.5)),
         TaskDef("publish", ("push {{ .version }}", "echo $PRUNNER_VAR_DRY_RUN"), depends_on=("build", "links")),
     ),
@@ -14,7 +14,8 @@ SITE = PipelineDef(
     queue_strategy=QueueStrategy.REPLACE,
     retention_count=50,
     timeout=60.0,
-    env={"TOKEN": "secret"},
+    env={"TOKEN": "hidden"},
+    secrets=("TOKEN",),
     limits=Limits(memory=1024),
     log_limit=8192,
     on_error=TaskDef("on_error", ("tell {{ .failedTaskName }} {{ .channel }}",)),
@@ -25,12 +26,13 @@ SITE = PipelineDef(
 def test_a_pipeline_shows_its_definition_but_no_value_of_its_environment(play):
     async def scenario(api):
         got = await api("GET", "/v1/pipelines/site")
-        assert b"secret" not in got.body
+        assert b"hidden" not in got.body
         found = got.json
         assert found["queue"] == {"limit": 3, "strategy": "replace", "partition_limit": None, "start_delay": 0.0}
         assert found["retention"] == {"period": 0.0, "count": 50}
         assert (found["env"], found["timeout"], found["file"]) == (["TOKEN"], 60.0, "site/pipelines.yml")
         assert found["on_error"]["script"] == ["tell {{ .failedTaskName }} {{ .channel }}"]
+        assert found["tasks"][0]["secrets"] == ["KEY", "TOKEN"]
         assert found["tasks"][1] == {
             "name": "links",
             "depends_on": [],
@@ -43,6 +45,7 @@ def test_a_pipeline_shows_its_definition_but_no_value_of_its_environment(play):
             "orphans": None,
             "limits": {"memory": 1024, "cpu": 0.5, "processes": None},
             "log_limit": 8192,
+            "secrets": ["TOKEN"],
         }
 
     play(scenario, SITE)

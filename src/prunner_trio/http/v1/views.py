@@ -283,6 +283,7 @@ def _task_definition(task: TaskDef, inherited: PipelineDef) -> TaskDefinition:
         orphans=task.orphans.value if task.orphans else None,
         limits=Limits(limits.memory, limits.cpu, limits.processes),
         log_limit=inherited.log_limit if task.log_limit is None else task.log_limit,
+        secrets=tuple(sorted(inherited.secrets_of(task))),
     )
 
 

@@ -88,6 +88,7 @@ class TaskDefinition:
         orphans: what becomes of processes that it leaves behind; null: as the pipeline says.
         limits: what it may use, those of the pipeline included.
         log_limit: the most bytes of each of its two logs; 0: no limit; null: as the daemon says.
+        secrets: the names of the variables whose values are masked in its output, those of the pipeline included.
     """
 
     name: str
@@ -101,6 +102,7 @@ class TaskDefinition:
     orphans: str | None
     limits: Limits
     log_limit: int | None
+    secrets: tuple[str, ...]
 
 
 @attrs.frozen
