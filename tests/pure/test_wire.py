@@ -50,6 +50,25 @@ def test_members_of_a_failed_job_come_in_prunners_order() -> None:
     )
 
 
+texts = st.text(st.characters(exclude_categories=()), max_size=5)
+
+
+@given(texts, texts, texts)
+def test_any_text_is_told_as_it_is(name: str, reason: str, user: str) -> None:
+    """But for half a surrogate pair, which has no encoding."""
+    task = TaskView(name, State.ERROR, depends_on=(reason, name), reason=reason)
+    told = decoded(job(State.ERROR, pipeline=name, tasks=(task,), error=reason, user=user))
+
+    def whole(text: str) -> str:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    tasks = told["tasks"]
+    assert isinstance(tasks, list)
+    assert (told["pipeline"], told.get("lastError", ""), told["user"]) == (whole(name), whole(reason), whole(user))
+    assert (tasks[0]["name"], tasks[0].get("error", "")) == (whole(name), whole(reason))
+    assert tasks[0]["dependsOn"] == [whole(reason), whole(name)]
+
+
 def test_what_is_empty_is_left_out_but_times_and_tasks_never_are() -> None:
     fields = decoded(job(State.WAITING))
     assert list(fields) == [

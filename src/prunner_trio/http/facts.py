@@ -6,7 +6,19 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-__all__ = ["Answer", "BodyTooLarge", "ClientGone", "Header", "Request", "error", "json_answer", "plain", "to_json"]
+__all__ = [
+    "Answer",
+    "BodyTooLarge",
+    "ClientGone",
+    "Header",
+    "Request",
+    "error",
+    "json_answer",
+    "json_bytes",
+    "json_text",
+    "plain",
+    "to_json",
+]
 
 Header = tuple[bytes, bytes]
 """Name in lower case, and value."""
@@ -15,7 +27,9 @@ _NO_STORE: Header = (b"cache-control", b"no-store")
 _NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
 _JSON: Header = (b"content-type", b"application/json")
 _PLAIN: Header = (b"content-type", b"text/plain; charset=utf-8")
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""Encode as compact JSON. Raises TypeError or ValueError for what is no JSON value; NaN and infinity are none."""
 
 
 class BodyTooLarge(Exception):
@@ -79,12 +93,12 @@ class Answer:
 
 
 def to_json(value: object) -> bytes:
-    """Encode as compact JSON in UTF-8; half a surrogate pair, which has no encoding, becomes U+FFFD.
+    """Encode as compact JSON in UTF-8. Raises as `json_text` does."""
+    return json_bytes(json_text(value))
 
-    Raises:
-        TypeError, ValueError: not a JSON value; NaN and infinity are none.
-    """
-    text = _encode(value)
+
+def json_bytes(text: str) -> bytes:
+    """Return JSON in UTF-8; half a surrogate pair, which has no encoding, becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
