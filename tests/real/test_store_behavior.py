@@ -15,6 +15,7 @@ from prunner_trio.execution.seams import (
     Expired,
     JobAdded,
     JobChanged,
+    JobReset,
     JobsRemoved,
     Journal,
     SavedJob,
@@ -140,6 +141,27 @@ def test_the_fields_of_a_job_and_of_its_tasks_change_apart(restart: Restart) -> 
             found = await journal.find(job.id)
             assert found is not None
             assert found.job == attrs.evolve(running, tasks=(a, b), error="oh")
+
+    run(scenario, restart)
+
+
+def test_of_changes_that_go_together_the_last_holds_also_around_a_new_beginning(restart: Restart) -> None:
+    job = new_job(1)
+    running = attrs.evolve(job, state=State.RUNNING, started=5.5)
+    again = attrs.evolve(job, attempt=2)
+    before = [TaskView("a", state, started=6.0) for state in (State.RUNNING, State.DONE)]
+    lost, after = TaskView("b", State.RUNNING, ("a",), 6.5), TaskView("a", State.RUNNING, started=7.0)
+
+    async def scenario(restart: Restart) -> None:
+        async with restart() as journal:
+            first = [TaskChanged(job.id, 0, task) for task in before]
+            await save(journal, added(job), JobChanged(running), *first, JobChanged(attrs.evolve(running, error="oh")))
+            second = [*first, TaskChanged(job.id, 1, lost), JobReset(again), TaskChanged(job.id, 0, after)]
+            await save(journal, JobChanged(running), *second)
+        async with restart() as journal:
+            found = await journal.find(job.id)
+            assert found is not None
+            assert found.job == attrs.evolve(again, tasks=(after, NEW_TASKS[1]))
 
     run(scenario, restart)
 

@@ -14,6 +14,7 @@ import trio
 from prunner_trio.execution.seams import (
     Change,
     JobAdded,
+    JobChanged,
     JobsChanged,
     JobsRemoved,
     PipelineChanged,
@@ -183,7 +184,10 @@ class Writer:
             self._connection.execute(COUNT_OUTAGE)
         for change in self._kept:
             self._write_or_drop(change)
+        outdated = _outdated(changes)
         for ticket, change in enumerate(changes, first):
+            if ticket - first in outdated:
+                continue
             if isinstance(change, JobAdded):
                 if self._damage:  # what is known already may be lost: no more is taken on
                     refused[ticket] = f"the job could not be saved: the store is damaged: {self._damage}"
@@ -215,6 +219,27 @@ class Writer:
             log.exception(
                 "internal error: a change that the store cannot hold was dropped", extra={"job": _job(change)}
             )
+
+
+def _outdated(changes: Sequence[Change]) -> set[int]:
+    """Return the places of changes that a later one writes over, as the start of a short task by its end.
+
+    Within one transaction nobody sees them, and they would be half of all that is written.
+    """
+    found: set[int] = set()
+    later: set[object] = set()
+    for place in range(len(changes) - 1, -1, -1):
+        change = changes[place]
+        if isinstance(change, TaskChanged):
+            key: object = (change.job_id, change.position)
+        elif isinstance(change, JobChanged):
+            key = change.job.id
+        else:
+            continue
+        if key in later:
+            found.add(place)
+        later.add(key)
+    return found
 
 
 def _job(change: Change) -> str:
