@@ -88,6 +88,8 @@ class Ends:
 
     def forget(self, tags: Iterable[int]) -> None:
         """Remove records that are not needed any more."""
+        if not self._known:  # the usual case, and then the tags need not be made out
+            return
         for tag in tags:
             if tag in self._known:
                 self._known.discard(tag)
