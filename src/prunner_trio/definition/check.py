@@ -1,7 +1,7 @@
 """From the nodes of a file to pipelines, or to problems: all of them, each with its place."""
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import attrs
@@ -154,7 +154,11 @@ class _Checker(Together):
         return PipelineDef(entry.key, tuple(tasks[name][0] for name in names), file=self.file, **values.good)
 
     def _read(self, key: Key, node: Node, where: Where) -> Any:
-        readers: dict[Kind, Callable[[Key, Node, Where], Any]] = {
+        return self._readers[key.kind](key, node, where)
+
+    @cached_property
+    def _readers(self) -> Mapping[Kind, Callable[[Key, Node, Where], Any]]:
+        return {
             Kind.COUNT: self._count,
             Kind.FLAG: self._flag,
             Kind.DURATION: self._duration,
@@ -187,7 +191,6 @@ class _Checker(Together):
             Kind.SECRETS: self._secrets,
             Kind.TYPE: partial(check_hooks.read_word, self, VariableType),
         }
-        return readers[key.kind](key, node, where)
 
     def _limits(self, key: Key, node: Node, where: Where) -> Limits:
         if not isinstance(node, MapNode):

@@ -12,9 +12,12 @@ from prunner_trio.definition.yaml_nodes import Entry, ListNode, MapNode, Node, T
 __all__ = ["Checking", "Values", "Where", "Wrong", "describe", "quote", "text_problem"]
 
 
+_in_quotes = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def quote(text: str) -> str:
     """Return a text as it is shown in messages: in quotes, its end left out if it is long."""
-    return json.dumps(text if len(text) <= 80 else text[:79] + "…", ensure_ascii=False)
+    return _in_quotes(text if len(text) <= 80 else text[:79] + "…")
 
 
 def describe(node: Node) -> str:

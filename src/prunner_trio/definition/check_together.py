@@ -131,10 +131,11 @@ class Together(ValueReader):
         self, tasks: Mapping[str, tuple[TaskDef, Needs]], values: Values, pipeline: MapNode, where: Where
     ) -> None:
         """Report what needs somebody who reads the output, of processes that may outlive whoever does."""
-        below = where.below("tasks")
+        below, all_tasks = where.below("tasks"), pipeline.get("tasks")
+        # A look into the map for each task would be a walk each time, and the work quadratic.
+        nodes = {entry.key: entry.value for entry in all_tasks.entries} if isinstance(all_tasks, MapNode) else {}
         places = [
-            (task, _child(pipeline.get("tasks"), name), below.below(name, f"task {quote(name)}: "))
-            for name, (task, _) in tasks.items()
+            (task, nodes.get(name), below.below(name, f"task {quote(name)}: ")) for name, (task, _) in tasks.items()
         ]
         if (handler := values.good.get("on_error")) is not None:
             places.append((handler, pipeline.get("on_error"), where.below("on_error", "on_error: ")))

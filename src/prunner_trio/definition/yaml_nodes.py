@@ -185,15 +185,15 @@ class _Composer:
     def _take(self, event: yaml.Event) -> None:
         mark = event.start_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        if isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
-            raise self._unreadable(line, column, "the file has more than one document", "remove the line ---")
         if isinstance(event, yaml.NodeEvent) and len(self._stack) >= MAX_DEPTH:
             raise self._too_deep(line, column)
-        if isinstance(event, yaml.AliasEvent):
-            self._add(self._target(event.anchor or "", line, column))
-        elif isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, yaml.ScalarEvent):
             self._check_tag(event.tag, line, column)
             self._scalar(event, line, column)
+        elif isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
+            raise self._unreadable(line, column, "the file has more than one document", "remove the line ---")
+        elif isinstance(event, yaml.AliasEvent):
+            self._add(self._target(event.anchor or "", line, column))
         elif isinstance(event, yaml.CollectionStartEvent):
             self._check_tag(event.tag, line, column)
             self._stack.append(_Frame(isinstance(event, yaml.MappingStartEvent), event.anchor, line, column))
