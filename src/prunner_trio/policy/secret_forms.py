@@ -15,7 +15,7 @@ _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 _ANSI_C = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _LEFT_BY_JAVASCRIPT = "!'()*"
 _FOR_DOUBLE_QUOTES = re.compile(r'(["$`\\])')
-_FOR_BACKSLASHES = re.compile(r"""([^\w@%+=:./\-\x80-\U0010ffff])""", re.ASCII)
+_FOR_BACKSLASHES = re.compile(r"([\x00-$&-*,;<>?\[-^`{-\x7f])")  # all of ASCII but word characters and @%+=:./-
 _ESCAPES = re.compile(rb"%[0-9A-F]{2}")
 
 
