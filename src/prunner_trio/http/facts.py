@@ -1,7 +1,9 @@
 """A request and its answer as plain values, whatever stands between us and the socket."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 import attrs
@@ -25,6 +27,7 @@ Header = tuple[bytes, bytes]
 
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
+_KEPT_QUERY = 256
 _JSON: Header = (b"content-type", b"application/json")
 _PLAIN: Header = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -66,10 +69,9 @@ class Request:
         """What the body is said to be, without its parameters, in small letters; empty if nothing is said."""
         return self.header(b"content-type").partition(";")[0].strip().lower()
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> Mapping[str, str]:
         """Return the query's parameters; of equal names the first counts, as in Go."""
-        pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)
-        return dict(reversed(pairs))
+        return _parameters(self.query) if len(self.query) <= _KEPT_QUERY else _parsed(self.query)
 
 
 @attrs.frozen
@@ -90,6 +92,15 @@ class Answer:
         if isinstance(self.body, tuple) and self.status not in (204, 304):
             headers.append((b"content-length", b"%d" % sum(map(len, self.body))))
         return headers
+
+
+def _parsed(query: bytes) -> Mapping[str, str]:
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return MappingProxyType(dict(reversed(pairs)))
+
+
+_parameters = lru_cache(maxsize=256)(_parsed)
+"""Who polls asks the same again: taking a query apart costs as much as all other looks at a request together."""
 
 
 def to_json(value: object) -> bytes:

@@ -14,6 +14,7 @@ from prunner_trio.model import JobId, JobView, PipelineView, State, TaskView
 
 __all__ = ["encode_job", "encode_pipelines", "parse_job_id", "quote", "timestamp"]
 
+_LONGEST_ID = len("urn:uuid:") + 36
 _HEX = "[0-9a-f]"
 _UUID = re.compile(rf"({_HEX}{{8}})(-?)({_HEX}{{4}})\2({_HEX}{{4}})\2({_HEX}{{4}})\2({_HEX}{{12}})", re.ASCII)
 
@@ -82,6 +83,11 @@ def parse_job_id(text: str) -> JobId | None:
 
     Accepted, as by prunner: upper case, no dashes, braces around it, ``urn:uuid:`` in front.
     """
+    return _parsed_id(text) if len(text) <= _LONGEST_ID else None
+
+
+@lru_cache(maxsize=1024)  # who polls asks for the same job again
+def _parsed_id(text: str) -> JobId | None:
     lower = text.lower()
     if lower.startswith("urn:uuid:"):
         lower = lower[9:]
