@@ -13,7 +13,7 @@ from benchmarks.service.follow import FOLLOW
 from benchmarks.service.graphs import CHAIN, FAN
 from benchmarks.service.jobs import GROWTH, JOBS
 from benchmarks.service.listing import LISTING
-from benchmarks.service.logs import COPIED, LOGS
+from benchmarks.service.logs import COPIED, LOGS, MASKED
 from benchmarks.service.requests import REQUESTS
 from benchmarks.service.startup import STARTUP
 from benchmarks.service.waiting import BURST, QUEUE
@@ -31,6 +31,7 @@ MEASURES: tuple[Measure, ...] = (
     LISTING,
     LOGS,
     COPIED,
+    MASKED,
     FOLLOW,
     CANCEL,
     CRASH,

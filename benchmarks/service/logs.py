@@ -10,7 +10,7 @@ from benchmarks.daemon import until
 from benchmarks.definitions import one_task
 from benchmarks.measure import Bench, Broken, Figure, Measure, Outcome
 
-__all__ = ["COPIED", "LOGS"]
+__all__ = ["COPIED", "LOGS", "MASKED"]
 
 _MEGABYTES = 1000
 _LINE = b"2026-01-01 INFO a line of log output number 0123456789 of some task\n"
@@ -23,6 +23,13 @@ def _logs(bench: Bench) -> Outcome:
 def _copied(bench: Bench) -> Outcome:
     bench.needs_own("log_limit")
     return _write(bench, ("log_limit: 4Gi",))
+
+
+def _masked(bench: Bench) -> Outcome:
+    bench.needs_own("secrets")
+    secrets = {f"SECRET_{number}": f"s3cr3t-{number}/{number * 31} of 'many'" for number in range(5)}
+    env = ", ".join(f'{name}: "{value}"' for name, value in secrets.items())
+    return _write(bench, (f"secrets: [{', '.join(secrets)}]", f"env: {{{env}}}"))
 
 
 def _write(bench: Bench, settings: tuple[str, ...]) -> Outcome:
@@ -85,5 +92,19 @@ COPIED = Measure(
         Figure("growth", "MB", "memory of the daemon beyond what it had before, at most"),
     ),
     _copied,
+    "head, into a file",
+)
+
+MASKED = Measure(
+    "masked",
+    "service",
+    f"the same with five `secrets`, for which the daemon looks in all {_MEGABYTES} MB; there are none",
+    (
+        Figure("s", "s", "the job"),
+        Figure("rate", "MB/s", "written", more=True, goal=300),
+        Figure("cpu", "s", "processor time of the daemon"),
+        Figure("growth", "MB", "memory of the daemon beyond what it had before, at most"),
+    ),
+    _masked,
     "head, into a file",
 )

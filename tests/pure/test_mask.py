@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 from itertools import combinations
+from random import Random
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -62,6 +63,17 @@ def shown(value, text):
 )
 def test_each_form_is_masked_and_where_forms_overlap_none_leaves_a_rest(forms, text, masked):
     assert in_pieces(Mask.of(forms), text) == masked == plainly(forms, text)
+
+
+@pytest.mark.parametrize("count", [64, 65, 200])
+def test_any_number_of_forms_is_masked(count):
+    chance = Random(count)
+    forms = [bytes(chance.choices(b"abc", k=chance.randint(6, 24))) for _ in range(count)]
+    mask = Mask.of(forms)
+    for _ in range(20):
+        text = b" ".join(bytes(chance.choices(b"abc", k=chance.randint(0, 60))) for _ in range(10))
+        first, second = sorted(chance.choices(range(len(text)), k=2))
+        assert in_pieces(mask, text[:first], text[first:second], text[second:]) == plainly(forms, text)
 
 
 TEXTS = [
