@@ -1,6 +1,6 @@
 """Masking: wherever a secret stands in a stream of bytes, in any of its forms, `***` stands instead. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ _HEAD = 16
 
 _AT_ONCE = 64
 """Heads for one search: for more there is no fast one, and two searches take a third of the time of a slow one."""
+
+_WORTH = 512
+"""Bytes that can be searched through in the time in which a further search begins."""
 
 
 @attrs.frozen
@@ -78,24 +81,17 @@ class Mask:
                 break
         return sorted(found), undecided
 
-    def _heads(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Yield which heads stand in `data`, and where."""
+    def _heads(self, data: bytes) -> Sequence[tuple[int, int]]:
+        """Return which heads stand in `data`, and where; some perhaps twice."""
         some = [place for search in self._some for place in search.find_matches_as_indexes(data)]
-        for first, last in _joined(sorted((start, end) for _, start, end in some)):
+        if len(some) * _WORTH > len(data):
+            return [(head, start) for head, start, _ in self._all.find_matches_as_indexes(data, overlapping=True)]
+        return [
+            (head, first + start)
+            for _, first, end in some
             # What was passed over begins within something that was found.
-            for head, start, _ in self._all.find_matches_as_indexes(data[first : last + _HEAD], overlapping=True):
-                yield head, first + start
-
-
-def _joined(found: Iterable[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-    """Return the places of matches, those that are close together as one: a search more costs as much as 500 bytes."""
-    places: list[tuple[int, int]] = []
-    for start, end in found:
-        if places and start < places[-1][1] + _HEAD:
-            start, before = places.pop()
-            end = max(end, before)
-        places.append((start, end))
-    return places
+            for head, start, _ in self._all.find_matches_as_indexes(data[first : end + _HEAD], overlapping=True)
+        ]
 
 
 @attrs.define(eq=False)
