@@ -320,3 +320,12 @@ def test_a_cgroup_is_adopted_where_it_is_and_those_of_nobody_are_ended(
                 assert crash.alive() == []
 
     trio.run(main)
+
+
+def test_one_look_at_the_directory_tells_whose_ends_are_recorded(tmp_path: Path) -> None:
+    ends = Ends.open(tmp_path / "ends")
+    assert ends.tags() == frozenset()
+    ends.new(7)
+    ends.new(1 << 61)
+    (tmp_path / "ends" / "not-a-tag").touch()
+    assert ends.tags() == {7, 1 << 61}

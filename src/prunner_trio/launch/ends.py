@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _LINES = re.compile(rb"([1-9][0-9]{0,9})\n(?:([0-9]{1,3})\n)?")
 """A pid and a status. What else may be there was left by a full disk or a power cut, and says nothing."""
 
+_NAME = re.compile(r"[0-9a-f]+")
+
 _NONE = 256
 """No exit status is as large."""
 
@@ -66,6 +68,11 @@ class Ends:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
         self._known.add(tag)
         return path
+
+    def tags(self) -> frozenset[int]:
+        """Return the tags of all tasks with a record. Raises ``OSError``."""
+        names = (entry.name for entry in os.scandir(self.folder))
+        return frozenset(int(name, 16) for name in names if _NAME.fullmatch(name))
 
     def read(self, tag: int) -> End | None:
         """Return the record of a task; None if there is none. A line counts once it is whole.
