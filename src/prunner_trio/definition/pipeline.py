@@ -7,6 +7,7 @@ from functools import cached_property
 import attrs
 
 from prunner_trio.definition.incoming import IncomingHook
+from prunner_trio.model import TaskView
 
 __all__ = [
     "DEFAULT_KILL_TIMEOUT",
@@ -230,6 +231,13 @@ class PipelineDef:
         """The names of all secrets that the pipeline or some task lists; kept, for there may be ten thousand tasks."""
         tasks = (*self.tasks, self.on_error) if self.on_error is not None else self.tasks
         return frozenset(self.secrets).union(*(task.secrets for task in tasks))
+
+    @cached_property
+    def waiting_tasks(self) -> tuple[TaskView, ...]:
+        """The tasks as they are in a job that waits: the same objects for all such jobs, of which there may be many."""
+        return tuple(
+            TaskView(task.name, depends_on=task.depends_on, allow_failure=task.allow_failure) for task in self.tasks
+        )
 
     def secrets_of(self, task: TaskDef) -> frozenset[str]:
         """Return the names of all secrets of a task."""

@@ -68,8 +68,9 @@ class JobState:
         """Whether it is the next daemon's from now on."""
         self._services = services
         self._head = attrs.evolve(saved.job, tasks=()) if saved.job.tasks else saved.job
-        self._tasks = task_runs(saved, remains)
-        self._view: JobView | None = None
+        self._origin = saved, remains
+        self._made: list[TaskRun] | None = None
+        self._view = saved.job if saved.job.tasks and saved.job.tasks is saved.definition.waiting_tasks else None
         self._scope = trio.CancelScope()
         self._outcome: Move | None = None
         self._decided = False
@@ -104,10 +105,27 @@ class JobState:
         """What belongs to every message about it."""
         return {"job": self.id, "pipeline": self.definition.name}
 
+    @property
+    def _tasks(self) -> list[TaskRun]:
+        """Its tasks, made when they are needed: of all that a job is they are the most, and many a job only waits."""
+        if self._made is None:
+            self._made = task_runs(*self._origin)
+        return self._made
+
+    @_tasks.setter
+    def _tasks(self, tasks: list[TaskRun]) -> None:
+        self._made = tasks
+
     def view(self) -> JobView:
         """Return the job as it is now; the same object until something changes."""
         if self._view is None:
-            self._view = attrs.evolve(self._head, tasks=tuple(task.view for task in self._tasks))
+            saved, remains = self._origin
+            untouched = saved.definition.waiting_tasks
+            if self._made is None and not remains and (not saved.job.tasks or saved.job.tasks is untouched):
+                tasks = untouched
+            else:
+                tasks = tuple(task.view for task in self._tasks)
+            self._view = attrs.evolve(self._head, tasks=tasks)
         return self._view
 
     def note(self, action: Action, by: str, detail: str = "") -> None:

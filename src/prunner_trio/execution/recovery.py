@@ -68,6 +68,8 @@ def _untouched(saved: SavedJob, journal: Journal) -> SavedJob:
     The end of a job that was canceled before its first step takes several changes, and a crash may part them: what the
     disk has of the tasks then belongs to an end that never came.
     """
+    if saved.job.tasks is saved.definition.waiting_tasks:
+        return saved
     tasks = []
     for position, task in enumerate(saved.job.tasks):
         fresh = begun_anew(task)

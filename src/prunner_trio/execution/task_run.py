@@ -51,8 +51,10 @@ def task_runs(saved: SavedJob, remains: Mapping[str, Remaining]) -> list[TaskRun
     """
     kept = {view.name: view for view in saved.job.tasks}
     runs: dict[str, TaskRun] = {}
-    for position, spec in enumerate(saved.definition.tasks):
-        view = kept.get(spec.name) or TaskView(spec.name, depends_on=spec.depends_on, allow_failure=spec.allow_failure)
+    for position, (spec, untouched) in enumerate(
+        zip(saved.definition.tasks, saved.definition.waiting_tasks, strict=True)
+    ):
+        view = kept.get(spec.name) or untouched
         runs[spec.name] = TaskRun(spec, position, view, tuple(runs[name] for name in spec.depends_on))
     handler = saved.definition.on_error
     if handler is not None and (handler.name in kept or handler.name in remains):

@@ -289,6 +289,8 @@ def all_tasks(
 
     A task that was never touched is `waiting`; in a job that has ended it is `canceled`, as nothing can follow.
     """
+    if not saved and state is State.WAITING:
+        return definition.waiting_tasks
     if all(position in saved for position in range(len(definition.tasks))):
         return tuple(task for _, task in sorted(saved.items()))
     rest, reason = State.WAITING, ""
