@@ -18,6 +18,7 @@ from prunner_trio.launch import Containment, PosixLauncher, PosixProc, open_laun
 
 pytestmark = pytest.mark.real
 
+ALONE = False
 PATH = {"PATH": os.environ["PATH"]}
 
 
@@ -69,10 +70,18 @@ def descriptors() -> dict[str, str]:
     return found
 
 
+@pytest.fixture(params=["alone", "among others"], autouse=True)
+def alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Let every test of this file be made with both ways to start a process; one needs us to be where it runs."""
+    monkeypatch.setattr("tests.real.test_launch_processes.ALONE", request.param == "alone")
+    monkeypatch.chdir("/")
+    return bool(request.param == "alone")
+
+
 def run(scenario: Callable[[PosixLauncher], Awaitable[None]], containment: Containment = Containment.SUBREAPER) -> None:
     async def main() -> None:
         with trio.fail_after(20):
-            async with open_launcher(containment) as launcher:
+            async with open_launcher(containment, alone=ALONE) as launcher:
                 await scenario(launcher)
 
     trio.run(main)
@@ -137,6 +146,39 @@ def test_the_program_is_looked_up_on_the_path_of_the_task(files: Files, tmp_path
     program.chmod(0o755)
     assert outcome(Command(("only-here",), "/"), files, {"PATH": f"/nowhere:{tmp_path}"}) == 0
     assert files.text() == "found\n"
+
+
+def test_an_empty_entry_of_the_path_is_the_current_directory(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tmp_path / "later"):
+        folder.mkdir(exist_ok=True)
+        program = folder / "in-both"
+        program.write_text(f"#!/bin/sh\necho {folder.name}\n")
+        program.chmod(0o755)
+    assert outcome(Command(("in-both",), str(tmp_path)), files, {"PATH": f":{tmp_path / 'later'}"}) == 0
+    assert files.text() == f"{tmp_path.name}\n"
+
+
+@pytest.mark.parametrize("cwd", ["/", "/tmp"])
+def test_the_cheap_start_is_for_who_is_alone_and_stays_where_we_are(
+    files: Files, monkeypatch: pytest.MonkeyPatch, alone: bool, cwd: str
+) -> None:
+    cheap, spawn = [], os.posix_spawn
+    monkeypatch.setattr(os, "posix_spawn", lambda *words, **more: cheap.append(words) or spawn(*words, **more))
+    assert outcome(Command(("true",), cwd), files) == 0
+    assert bool(cheap) is (alone and cwd == "/")
+
+
+def test_who_is_not_alone_keeps_what_is_to_be_inherited(files: Files, alone: bool) -> None:
+    inheritable = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(inheritable, True)
+    try:
+        outcome(Command(("true",), "/"), files)
+        assert os.get_inheritable(inheritable) is not alone
+    finally:
+        os.close(inheritable)
 
 
 def test_a_process_leads_its_own_group(files: Files) -> None:
@@ -220,7 +262,7 @@ def test_the_fallback_runs_when_the_kernel_cannot_execute_the_program(
     assert files.text() == "fallback\n"
 
 
-@pytest.mark.parametrize("failing", ["Popen", "pidfd_open", "memfd_create"])
+@pytest.mark.parametrize("failing", ["start", "pidfd_open", "memfd_create"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
 def test_a_failed_start_leaves_nothing_behind(
     files: Files, monkeypatch: pytest.MonkeyPatch, failing: str, number: int
@@ -235,7 +277,11 @@ def test_a_failed_start_leaves_nothing_behind(
     async def scenario(launcher: PosixLauncher) -> None:
         before = descriptors()
         with monkeypatch.context() as patch:
-            patch.setattr(subprocess if failing == "Popen" else os, failing, fail)
+            if failing == "start":
+                patch.setattr(subprocess, "Popen", fail)
+                patch.setattr(os, "posix_spawn", fail)
+            else:
+                patch.setattr(os, failing, fail)
             with pytest.raises(LaunchError, match=os.strerror(number)):
                 await launcher.launch(Command(("sh",), "/", "sleep 77.1"), PATH, files)
         assert descriptors() == before

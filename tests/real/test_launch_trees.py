@@ -19,7 +19,10 @@ import pytest
 import trio
 from tests.processes import cgroup_works, command_line, everybody, living
 
-from prunner_trio.execution.seams import Command, Stream
+from prunner_trio.definition.pipeline import Orphans
+from prunner_trio.execution.leaving import see_off
+from prunner_trio.execution.seams import Command, Stream, Usage
+from prunner_trio.execution.stop import Hurry, StopPolicy
 from prunner_trio.launch import Containment, PosixLauncher, PosixProc, crowd, open_launcher, tree
 from prunner_trio.launch.procfs import Stat, stat
 from prunner_trio.launch.standing import find_parent
@@ -755,6 +758,24 @@ def test_nobody_left_means_gone_at_once_and_nothing_is_signaled(
         monkeypatch.undo()
         assert sent == []
         proc.close()
+
+    run(null, containment, scenario)
+
+
+@pytest.mark.parametrize("containment", ALL)
+def test_a_task_is_seen_off_when_nobody_is_left_and_not_before(null: Null, containment: Containment) -> None:
+    async def scenario(bed: Bed) -> None:
+        proc = await bed.start("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done")
+        assert not proc.gone
+        used: list[Usage] = []
+        policy = StopPolicy.from_kill_timeout(2.0)
+        status = await see_off(
+            proc, None, orphans=Orphans.KILL, policy=policy, hurry=Hurry(), used=lambda usage: used.append(usage)
+        )
+        bed.started.remove(proc)
+        assert status == 0
+        assert stat(proc.pid) is None
+        assert used[0].cpu_seconds
 
     run(null, containment, scenario)
 

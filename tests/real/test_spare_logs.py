@@ -113,6 +113,28 @@ def test_what_somebody_else_wrote_into_an_empty_log_stays_there(tmp_path: Path) 
     assert content(tmp_path)[f"{second}/t-stdout.log"] == b"second"
 
 
+def test_a_log_that_somebody_has_linked_or_shared_is_left_alone(tmp_path: Path) -> None:
+    store, linked, shared, third = FileOutputStore(tmp_path), new_job(), new_job(), new_job()
+    for output in [store.open(job, "t") for job in (linked, shared)]:
+        output.close()
+    os.link(tmp_path / "logs" / linked / "t-stdout.log", tmp_path / "copy")
+    (tmp_path / "logs" / shared / "t-stdout.log").chmod(0o644)
+    run_task(store, third, "t", b"third")
+    assert (tmp_path / "copy").read_bytes() == b""
+    assert content(tmp_path)[f"{shared}/t-stdout.log"] == b""
+
+
+def test_wide_silent_jobs_do_not_hold_up_the_others(tmp_path: Path) -> None:
+    store, last = FileOutputStore(tmp_path), new_job()
+    for _ in range(3):
+        wide = new_job()
+        for output in [store.open(wide, f"t{number}") for number in range(6)]:
+            output.close()
+    run_task(store, last, "t")
+    run_task(store, new_job(), "t")
+    assert not (tmp_path / "logs" / last).exists()
+
+
 def test_a_directory_with_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     store, first, second = FileOutputStore(tmp_path), new_job(), new_job()
     run_task(store, first, "t")

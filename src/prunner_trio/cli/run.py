@@ -89,7 +89,7 @@ class _Foreground:
         # One job in the foreground waits for nobody: neither for a quiet moment nor for a slot.
         pipeline = attrs.evolve(self.pipeline, start_delay=0.0)
         async with (
-            open_launcher() as launcher,
+            open_launcher(alone=True) as launcher,
             run_engine(
                 Definitions.of(pipeline),
                 launcher=launcher,

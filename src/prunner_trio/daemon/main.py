@@ -259,7 +259,7 @@ class _Daemon:
         return "with --containment pidns all processes of a task end with it" if inside else ""
 
     async def _open_launcher(self, stack: contextlib.AsyncExitStack, place: str, ends: Path) -> PosixLauncher:
-        opening = open_launcher(Containment(self.settings.containment), place=place, ends=ends)
+        opening = open_launcher(Containment(self.settings.containment), place=place, ends=ends, alone=True)
         try:
             with _or_cannot_start("cannot use the data directory"):
                 launcher = await stack.enter_async_context(opening)

@@ -40,6 +40,7 @@ async def open_launcher(
     may_move: bool = True,
     place: str = "",
     ends: Path | None = None,
+    alone: bool = False,
 ) -> AsyncIterator[PosixLauncher]:
     """Make a launcher, and this process fit for it.
 
@@ -55,6 +56,8 @@ async def open_launcher(
         place: see `PosixLauncher`.
         ends: a directory for the ends of tasks that may outlive this process, made if missing, and used by nobody
             else; None: no task may outlive it. In a PID namespace none can.
+        alone: nobody else in this process starts programs, so whenever a task is started all descriptors but the first
+            three may be marked as not to be inherited. Starts cost half then.
 
     Raises:
         OSError: the directory for ends cannot be made.
@@ -77,8 +80,10 @@ async def open_launcher(
         containment = Containment.CGROUP if leaves is not None else containment
         why = why if on_main else "this is not the main thread"
     if containment is Containment.GROUP:
-        alone = PosixLauncher(limits=limits, cgroup_parent=cgroup_parent, why_not_better=why, place=place, ends=kept)
-        with contextlib.closing(alone) as launcher:
+        plain = PosixLauncher(
+            limits=limits, cgroup_parent=cgroup_parent, why_not_better=why, place=place, ends=kept, alone=alone
+        )
+        with contextlib.closing(plain) as launcher:
             yield launcher
         return
     trees = Trees(subreaper=True)
@@ -100,6 +105,7 @@ async def open_launcher(
             cgroup_parent=cgroup_parent,
             place=place,
             ends=kept,
+            alone=alone,
         )
         stack.callback(launcher.close)
         try:

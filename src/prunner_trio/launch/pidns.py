@@ -110,6 +110,10 @@ class NamespaceTree(Tree):
     def let_go(self) -> None:
         """Do nothing: they end with the namespace."""
 
+    def is_gone(self) -> bool:
+        """Tell whether the namespace has ended; nobody ends its first process but we."""
+        return self.status() is not None
+
     async def gone(self) -> None:
         """Wait until nobody is left but the first process, and end that."""
         if not self._crowd.last:

@@ -99,7 +99,7 @@ class PosixProc:
     @property
     def gone(self) -> bool:
         """Whether no process of the tree is alive."""
-        return not self._tree.members()
+        return self._tree.is_gone()
 
     async def wait_gone(self) -> None:
         """Return when no process of the tree is alive. After SIGKILL, processes that come to light late get it too."""
@@ -162,6 +162,7 @@ class PosixLauncher:
     _leaves: Leaves | None = attrs.field(default=None, kw_only=True)
     _spaces: Namespaces | None = attrs.field(default=None, kw_only=True)
     _limits: tuple[int, int] | None = attrs.field(default=None, kw_only=True)
+    _alone: bool = attrs.field(default=False, kw_only=True)
     _cgroup_parent: Path | None = attrs.field(default=None, kw_only=True)
     _ends: Ends | None = attrs.field(default=None, kw_only=True)
     _enclosures: Enclosures | None = attrs.field(default=None, init=False)
@@ -324,7 +325,7 @@ class PosixLauncher:
                     stderr=output.fileno(Stream.STDERR),
                     # The path of a script leads through us, unless the task has it itself.
                     passed=(script,) if script is not None and record is not None else (),
-                    ours=self._trees.subreaper,
+                    ours=self._alone,
                 )
                 undo.callback(_undo_child, pid)
             pidfd = os.pidfd_open(pid)

@@ -41,7 +41,8 @@ def spawn(
     Args:
         stdin: None: there is nothing to read.
         passed: descriptors that it inherits as they are.
-        ours: this process is ours alone, so all its descriptors may be marked as not to be inherited.
+        ours: nobody else in this process starts programs, so all descriptors but the first three may be marked as not
+            to be inherited.
 
     Raises:
         OSError: it could not be started; `filename` is `cwd` if that is the reason.
@@ -95,7 +96,9 @@ def _program(name: str, env: Mapping[str, str]) -> str | None:
     if "/" in name:
         return name
     for folder in env.get("PATH", os.defpath).split(os.pathsep):
-        if folder and os.access(path := f"{folder}/{name}", os.X_OK) and not os.path.isdir(path):
+        if not folder:  # that is the current directory, in a way of its own
+            return None
+        if os.access(path := f"{folder}/{name}", os.X_OK) and not os.path.isdir(path):
             return path
     return None
 

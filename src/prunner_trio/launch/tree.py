@@ -254,6 +254,11 @@ class Tree:
             if self._leaf is not None:
                 self._leaf.release()
 
+    def is_gone(self) -> bool:
+        """Tell whether no process of the tree is alive, for certain."""
+        # A list of all processes that changes while it is read may lack one; two in a row will not.
+        return not self.members() and (self._trees.subreaper or not self.members())
+
     async def gone(self) -> None:
         """Wait until no process of the tree is alive; see `_tell_latecomers`."""
         if self.status() is None and not self._crowd.missing:

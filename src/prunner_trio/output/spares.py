@@ -99,8 +99,6 @@ class Spares:
             Descriptors of its files with the names `wanted`, as far as it has them; None if there is no directory.
         """
         for path, known in list(islice(self._idle.items(), _TRIES)):
-            if not known.whole or len(known.spare) > _MOST_IN_FOLDER:
-                continue
             self.forget(path)
             with contextlib.suppress(OSError):
                 if known.spare != set(os.listdir(path)):
@@ -143,10 +141,11 @@ class Spares:
     def _settle(self, folder: str, known: _Folder) -> None:
         if known.open:
             return
-        if known.whole:
+        if known.whole and len(known.spare) <= _MOST_IN_FOLDER:
             self._idle[folder] = known
-        elif not known.spare:
-            self._idle.pop(folder, None)
+            return
+        self._idle.pop(folder, None)
+        if not known.spare:
             del self._folders[folder]
 
     def _open_all(self, folder: str, names: Iterable[str]) -> dict[str, int] | None:
@@ -170,10 +169,15 @@ class Spares:
             fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-            if not os.fstat(fd).st_size:
+            if _is_like_new(os.fstat(fd)):
                 return fd
         except OSError as exc:
             if exc.errno != errno.EAGAIN:  # not "somebody has it", but a file system without leases
                 self._leases = False
         os.close(fd)
         return None
+
+
+def _is_like_new(found: os.stat_result) -> bool:
+    """Tell whether a file is as we make them: somebody may have linked it elsewhere, or let others read it."""
+    return not found.st_size and found.st_nlink == 1 and found.st_mode & 0o777 == 0o600
