@@ -71,7 +71,7 @@ class Spares:
     def closed(self, folder: str, name: str, empty: bool) -> None:
         """Note that a file is not used by its task any more."""
         known = self._folders.get(folder)
-        if known is None:
+        if known is None or not known.open:  # it was forgotten while this was open
             return
         known.open -= 1
         if not empty:
