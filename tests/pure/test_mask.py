@@ -26,8 +26,12 @@ def in_pieces(mask, *pieces):
 
 def plainly(forms, text):
     """What masking is, said in the simplest way: each byte of each form goes, with one mask for all that overlap."""
-    covered = [
-        (start, start + len(form)) for start in range(len(text)) for form in forms if text.startswith(form, start)
+    size = len(text)
+    covered = [(start, start + len(form)) for start in range(size) for form in forms if text.startswith(form, start)]
+    covered += [
+        (start, size)
+        for start in range(size)
+        if len(text[start:].strip()) >= 6 and any(form.startswith(text[start:]) for form in forms)
     ]
     out, done = b"", 0
     for start, end in sorted(covered):
@@ -53,10 +57,15 @@ def shown(value, text):
         ([b"secret"], b"a secret is a secret.", b"a *** is a ***."),
         ([b"secret"], b"secretsecret", b"******"),
         ([b"secret"], b"secresecret", b"secre***"),
-        ([b"pass12", b"pass1234word"], b"pass1234word pass1234wor", b"*** ***34wor"),
+        ([b"pass12", b"pass1234word"], b"pass1234word pass1234wor", b"*** ***"),
         ([b"pass12", b"1234word"], b"pass1234word", b"***"),
         ([b"abcabc"], b"abcabcabc", b"***"),
         ([b"aaaaaa"], b"a" * 100, b"***"),
+        ([b"secret word"], b"a secret", b"a ***"),
+        ([b"secret word"], b"a secre", b"a secre"),
+        ([b"secret word"], b"secret wor.", b"secret wor."),
+        ([b"      secret"], b"      s", b"      s"),
+        ([LONG], LONG[:-1], b"***"),
         ([b"inner1", b"an inner1 outer"], b"an inner1 oute! an inner1 outer", b"an *** oute! ***"),
         ([LONG, LONG[:40], LONG[50:]], LONG[:45] + b" " + LONG + LONG[50:], b"***" + LONG[40:45] + b" ******"),
     ],
@@ -270,4 +279,16 @@ def test_a_mask_does_not_show_what_it_hides():
 
 
 def test_texts_are_masked_too():
+    assert mask_for(frozenset({TOKEN})).text("none \udcff") == "none \udcff"
     assert mask_for(frozenset({TOKEN})).text(f"cannot start {TOKEN}: \udcff") == "cannot start ***: \ufffd"
+
+
+@pytest.mark.parametrize("value", [TOKEN, "\udcffnot UTF-8\udcfe", "pass\U0001f600word", "\ud800 half"])
+def test_halves_of_surrogate_pairs_in_texts_hinder_nothing(value):
+    mask = mask_for(frozenset({value}))
+    assert mask.text(f"\ud83d {value} \udc00") == "\ufffd *** \ufffd"
+    assert mask.text("\ud83d nothing") == "\ud83d nothing"
+
+
+def test_what_is_written_as_two_halves_is_masked_as_one_character():
+    assert mask_for(frozenset({"pass\U0001f600word"})).text("pass\ud83d\ude00word") == "***"

@@ -35,8 +35,13 @@ def test_both_logs_of_a_task_are_masked(one):
 
 
 def test_what_only_begins_like_a_secret_is_shown_in_the_end(one):
-    found = play(one(secrets=("TOKEN",)), {"t": Act(1, stdout="s3cr3t-t")})
-    assert found["t", "stdout"] == "s3cr3t-t"
+    found = play(one(secrets=("TOKEN",)), {"t": Act(1, stdout="s3cr3")})
+    assert found["t", "stdout"] == "s3cr3"
+
+
+def test_a_secret_that_is_cut_off_is_masked(one):
+    found = play(one(task={"secrets": ("TOKEN",), "log_limit": 8192}), {"t": Act(1, stdout="with s3cr3t-t0ke")})
+    assert found["t", "stdout"] == "with ***"
 
 
 def test_without_the_key_nothing_is_masked(one):
@@ -132,6 +137,16 @@ def test_the_reason_of_a_launch_that_fails_does_not_show_them(one):
     assert found["view"].tasks[0].reason == found["view"].error == "cannot start /bin/***"
 
 
+def test_a_reason_with_half_a_surrogate_pair_is_one(one):
+    found = play(one(secrets=("TOKEN",)), {"t": Act(launch_error="cannot start \ud83d s3cr3t-t0ken")})
+    assert found["view"].tasks[0].reason == "cannot start \ufffd ***"
+
+
+def test_a_secret_with_half_a_surrogate_pair_is_a_reason_of_its_own(one):
+    found = play(one(secrets=("TOKEN",)), {"t": Act(stdout="none")}, env={"TOKEN": "\ud83d s3cr3t-t0ken"})
+    assert found["view"].tasks[0].state is State.DONE
+
+
 def test_the_message_of_a_template_does_not_show_them(one):
     script = ('{{ index .list "s3cr3t-t0ken" }}',)
     plain = play(one(task={"script": script}), {}, list=["a"])["view"].tasks[0].reason
@@ -151,4 +166,4 @@ def test_what_is_said_while_being_stopped_is_masked_too(one):
         said.append((await rig.output.read(job.id, "t", Stream.STDOUT, 0, 9999)).decode())
 
     simulate(one(secrets=("TOKEN",)), scenario, {"t": Act(60, stdout="s3cr3t-t0ken\ns3cr3t-t0")}, env=ENV)
-    assert said == ["***\ns3cr3t-t0"]
+    assert said == ["***\n***"]

@@ -1,4 +1,4 @@
-"""The copying of a task's output into logs of limited size, beside whatever else is done with its processes."""
+"""The copying of output into logs of limited size or without secrets, beside what else is done with the processes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

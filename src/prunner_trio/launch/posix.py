@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _TRY_FALLBACK = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR})
 MOST_DESCRIPTORS = 65536
 _DESCRIPTORS_PER_TASK = 6
-"""Two log files, the process, its script, and two more while it starts or while its output is cut."""
+"""Two log files, the process, its script, and two more while it starts or while its output is copied."""
 _MOST_LOOKS, _PAUSE = 200, 0.01
 """How often, and after how many seconds each, to look whether keepers that have just been started say who they are."""
 _FIRST_OF_NO_SCRIPT = 10

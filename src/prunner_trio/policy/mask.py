@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from prunner_trio.policy.secret_forms import secret_forms
+from prunner_trio.policy.secret_forms import SHORTEST_SECRET, as_bytes, secret_forms
 
 if TYPE_CHECKING:
     from ahocorasick_rs import BytesAhoCorasick
@@ -58,10 +58,10 @@ class Mask:
         )
 
     def text(self, text: str) -> str:
-        """Return a text without the secrets."""
-        stream = Masking(self)
-        masked = stream.feed(text.encode("utf-8", "surrogateescape")) + stream.finish()
-        return masked.decode("utf-8", "replace")
+        """Return a text without the secrets; one without any as it is."""
+        stream, data = Masking(self), as_bytes(text)
+        masked = stream.feed(data) + stream.finish()
+        return text if masked == data else masked.decode("utf-8", "replace")
 
     def look(self, data: bytes) -> tuple[Sequence[tuple[int, int]], int]:
         """Return where forms stand in `data`, in order, and from where on its rest may become one."""
@@ -100,7 +100,8 @@ class Masking:
 
     Where forms overlap, one `***` stands for all of them, so that none leaves a rest. What cannot be the beginning of a
     form any more comes out at once, and so does the `***` of a form that is complete. At most one byte less than the
-    longest form is held back.
+    longest form is held back. A form that is cut off at the end counts too, if there is as much of it as the shortest
+    secret has.
     """
 
     _mask: Mask
@@ -114,9 +115,10 @@ class Masking:
         return self._release(data, found, undecided)
 
     def finish(self) -> bytes:
-        """Return what was held back: nothing follows that could make a secret of it."""
-        found, _ = self._mask.look(self._rest)
-        return self._release(self._rest, found, len(self._rest))
+        """Return what was held back, once, or what stands for it; nothing may be fed any more."""
+        if len(self._rest.strip()) < SHORTEST_SECRET:
+            return self._rest[self._told :]
+        return b"" if self._told else _MASK
 
     def _release(self, data: bytes, found: Sequence[tuple[int, int]], undecided: int) -> bytes:
         out: list[bytes] = []

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
-__all__ = ["SHORTEST_SECRET", "is_too_short", "secret_forms"]
+__all__ = ["SHORTEST_SECRET", "as_bytes", "is_too_short", "secret_forms"]
 
 SHORTEST_SECRET = 6
 """Bytes, blanks around them not counted; anything shorter would be found everywhere."""
 
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # without those that stand for bytes that are no UTF-8
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 _ANSI_C = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _LEFT_BY_JAVASCRIPT = "!'()*"
@@ -19,9 +20,15 @@ _FOR_BACKSLASHES = re.compile(r"([\x00-$&-*,;<>?\[-^`{-\x7f])")  # all of ASCII 
 _ESCAPES = re.compile(rb"%[0-9A-F]{2}")
 
 
+def as_bytes(text: str) -> bytes:
+    """Return the bytes of a text. YAML can write halves of surrogate pairs; those without the other become U+FFFD."""
+    joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return _HALVES.sub("\ufffd", joined).encode("utf-8", "surrogateescape")
+
+
 def is_too_short(value: str) -> bool:
     """Tell whether nothing can be masked for this value."""
-    return len(_encode(value).strip()) < SHORTEST_SECRET
+    return len(as_bytes(value).strip()) < SHORTEST_SECRET
 
 
 def secret_forms(value: str) -> frozenset[bytes]:
@@ -33,17 +40,13 @@ def secret_forms(value: str) -> frozenset[bytes]:
     """
     if is_too_short(value):
         return frozenset()
-    whole = _encode(value)
+    whole = as_bytes(value)
     forms = {line.strip() for line in whole.splitlines()}
     for text in {whole, whole.strip()}:
         forms |= {text, text.hex().encode(), text.hex().upper().encode(), *_base64(text)}
         forms |= set(_percent(text))
-        forms.update(_encode(form) for form in _quoted(text.decode("utf-8", "surrogateescape")))
+        forms.update(map(as_bytes, _quoted(text.decode("utf-8", "surrogateescape"))))
     return frozenset(form for form in forms if len(form.strip()) >= SHORTEST_SECRET)
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _base64(value: bytes) -> Iterator[bytes]:
