@@ -12,21 +12,11 @@ from functools import lru_cache
 from prunner_trio.http.facts import json_bytes, json_text, to_json
 from prunner_trio.model import JobId, JobView, PipelineView, State, TaskView
 
-__all__ = ["encode_job", "encode_pipelines", "parse_job_id", "quote", "timestamp"]
+__all__ = ["encode_job", "encode_pipelines", "parse_job_id", "quote"]
 
 _LONGEST_ID = len("urn:uuid:") + 36
 _HEX = "[0-9a-f]"
 _UUID = re.compile(rf"({_HEX}{{8}})(-?)({_HEX}{{4}})\2({_HEX}{{4}})\2({_HEX}{{4}})\2({_HEX}{{12}})", re.ASCII)
-
-
-def timestamp(seconds: float | None) -> str | None:
-    """Return a point in time as RFC 3339 in UTC, cut (not rounded) to whole seconds; None stays None."""
-    return None if seconds is None else _timestamp(int(seconds // 1))
-
-
-@lru_cache(maxsize=1024)
-def _timestamp(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def encode_job(job: JobView) -> bytes:
@@ -66,7 +56,13 @@ def _task(task: TaskView) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    return "null" if seconds is None else f'"{_timestamp(int(seconds // 1))}"'
+    """Return a point in time in RFC 3339 and UTC, cut (not rounded) to whole seconds."""
+    return "null" if seconds is None else _whole(int(seconds // 1))
+
+
+@lru_cache(maxsize=1024)
+def _whole(seconds: int) -> str:
+    return time.strftime('"%Y-%m-%dT%H:%M:%SZ"', time.gmtime(seconds))
 
 
 def _bool(value: bool) -> str:

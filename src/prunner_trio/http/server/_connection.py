@@ -6,8 +6,9 @@ from that. Here a connection is a single task: it reads a head and calls the app
 the rest of the reading and writing. With no second task there is nothing to leak, and one handler, in `Connection.run`,
 bounds what can go wrong.
 
-It reads and writes by system call, and waits only when the kernel says so: through Trio's sockets, every read and write
-that could be done at once is a turn of the loop, which costs more than the answer of many a request.
+It reads and writes by system call: through Trio's sockets, every read and write that could be done at once is a turn of
+the loop, which costs more than the answer of many a request. Only the first of a kind is done at once, though: a client
+may send and read as fast as we do, so whatever is repeated has a turn of the loop in between.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 65_536
+SEND_BYTES = 1_048_576  # the kernel goes on in one write for as long as the client reads
 PIECES_PER_STEP = 256  # a body in chunks of one byte must not keep the loop busy for long
 LINGER_S = 1.0  # how long a client has to take our last word
 HALF_CLOSED_GRACE_S = 1.0  # see Exchange._wait_for_disconnect
@@ -141,9 +143,8 @@ class Connection:
         silence = self.limits.idle if self.had_request else self.limits.header
         with trio.CancelScope(deadline=trio.current_time() + silence) as scope:
             with self.shared.closed_first(scope, self.address, had_request=self.had_request):
-                # There is nothing yet: the client has just been answered, and to ask the kernel would cost a call.
-                await trio.lowlevel.wait_readable(self.sock)
-        return b"" if scope.cancelled_caught else await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes))
+                return await self.receive(min(RECEIVE_BYTES, self.limits.head_bytes))
+        return b""
 
     async def _odd_request(self) -> Request:
         """Read a head that is not plain, or not all here. Raises `Refusal`, also when it takes too long."""
@@ -174,7 +175,7 @@ class Connection:
 
     async def _read_to_end(self, request: Request) -> bool:
         """Read and forget what the app has left of a body; tell whether there was an end."""
-        size = 0
+        size = pieces = 0
         try:
             piece = request.piece()
             if piece == b"":  # nearly always, so no clock is set for it
@@ -185,6 +186,8 @@ class Connection:
                         received = await self.receive(RECEIVE_BYTES)
                         size += len(received)
                         request.feed(received)
+                    elif (pieces := pieces + 1) % PIECES_PER_STEP == 0:
+                        await trio.lowlevel.checkpoint()
                     piece = request.piece()
         except Refusal:  # the answer is out already
             return False
@@ -204,17 +207,20 @@ class Connection:
             raise ClientGone from exc
 
     async def receive(self, size: int) -> bytes:
-        """Return up to `size` bytes from the client; nothing is its end. A checkpoint only if it has to wait.
+        """Wait for up to `size` bytes from the client; nothing is its end. Always a checkpoint.
 
         Raises:
             ClientGone: in whatever other way.
         """
-        while (data := self.receive_at_once(size)) is None:
+        data = None
+        while data is None:
+            # First, since mostly there is nothing yet, and to ask the kernel would cost a call.
             await trio.lowlevel.wait_readable(self.sock)
+            data = self.receive_at_once(size)
         return data
 
     async def send(self, data: bytes) -> None:
-        """Send all of `data`. A checkpoint only if it has to wait.
+        """Send all of `data`. A checkpoint only if the kernel does not take it in one piece.
 
         Raises:
             ClientGone: also when no byte was taken for `HttpLimits.write` seconds.
@@ -222,11 +228,13 @@ class Connection:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[os.write(self.sock.fileno(), rest) :]
+                rest = rest[os.write(self.sock.fileno(), rest[:SEND_BYTES]) :]
             except BlockingIOError:
-                await self._writable()
+                pass
             except OSError as exc:
                 raise ClientGone from exc
+            if rest:
+                await self._writable()
 
     async def _writable(self) -> None:
         with trio.move_on_after(self.limits.write) as scope:
@@ -354,17 +362,14 @@ class Exchange:
         return b"".join(parts)
 
     async def _more_of_the_body(self) -> bytes:
-        connection = self.connection
-        received = connection.receive_at_once(RECEIVE_BYTES)
-        if received is not None:
-            return received
-        limit = connection.limits.body
-        self.body_deadline = min(self.body_deadline, trio.current_time() + limit)
+        connection, limit = self.connection, self.connection.limits.body
+        if self.body_deadline == math.inf:
+            self.body_deadline = trio.current_time() + limit
+            if (received := connection.receive_at_once(RECEIVE_BYTES)) is not None:
+                return received
         with trio.CancelScope(deadline=self.body_deadline):
-            received = await connection.receive(RECEIVE_BYTES)
-        if received is None:
-            raise Refusal(408, f"the request's body took longer than {limit:g} s")
-        return received
+            return await connection.receive(RECEIVE_BYTES)
+        raise Refusal(408, f"the request's body took longer than {limit:g} s")
 
     async def _wait_for_disconnect(self) -> None:
         connection, request = self.connection, self.request
