@@ -17,7 +17,7 @@ __all__ = ["MEANS", "measure"]
 
 MEANS = ("group", "subreaper", "cgroup", "pidns")
 _SHELL = "sh"
-_TRUE = Command(("/bin/true",), "/")
+_TRUE = Command(("/bin/true",), os.getcwd())
 
 
 class _Nowhere:
@@ -53,14 +53,14 @@ def measure(quick: bool) -> Outcome:
 
 async def _measure(means: str, outcome: Outcome, quick: bool) -> None:
     try:
-        async with open_launcher(Containment(means)) as launcher:
+        async with open_launcher(Containment(means), alone=True) as launcher:
             held: list[float] = []
             whole = await repeat_async(_life(launcher, _TRUE, held), quick=quick)
             whole.into(outcome, means, 1e3)
             outcome.values[f"{means} held"] = median(held[len(held) // 2 :]) * 1e3  # the later half: all is warm
             if means == "subreaper":
-                text = compile_script(["true; true"], shell=_SHELL, keep_going=False, cwd="/")
-                script = Command(text.argv, "/", script=text.script)
+                text = compile_script(["true; true"], shell=_SHELL, keep_going=False, cwd=os.getcwd())
+                script = Command(text.argv, os.getcwd(), script=text.script)
                 (await repeat_async(_life(launcher, script, []), quick=quick)).into(outcome, "script", 1e3)
     except RuntimeError:
         return  # this machine does not offer it
