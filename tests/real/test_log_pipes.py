@@ -13,7 +13,7 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.model import JobId
 from prunner_trio.output import FileOutputStore, MemoryOutputStore
-from prunner_trio.output.limited import CopiedStream, CopiedTaskOutput, Pipe
+from prunner_trio.output.limited import CopiedStream, CopiedTaskOutput, Pipe, Pipes
 
 pytestmark = pytest.mark.real
 
@@ -22,7 +22,7 @@ JOB = JobId("52a5cb79-7556-4c52-8e6f-dd6aaf1bc4c8")
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    pipe = Pipe.open()
+    pipe = Pipes().open()
     yield pipe
     pipe.close()
 
@@ -54,6 +54,52 @@ def test_a_pipe_that_is_never_empty_leaves_others_their_turn(pipe: Pipe) -> None
 
     trio.run(main)
     assert 5 < take.pieces < 20
+
+
+def test_however_many_pipes_are_full_one_large_piece_is_copied_in_a_turn_of_the_loop() -> None:
+    made = Pipes()
+    pipes = [made.open() for _ in range(20)]
+    taken = [0] * len(pipes)
+    turns: list[int] = []
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for index, pipe in enumerate(pipes):
+                assert pipe.writer is not None
+                os.write(pipe.writer, b"x" * 50_000)
+
+                def take(piece: bytes, index: int = index) -> None:
+                    taken[index] += len(piece) > 4096
+
+                nursery.start_soon(pipe.copy, take)
+            for _ in range(200):
+                before = sum(taken)
+                await trio.lowlevel.checkpoint()
+                turns.append(sum(taken) - before)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert max(turns) <= 2  # before or after us in a turn
+    assert min(taken) == max(taken) >= 2
+    for pipe in pipes:
+        pipe.close()
+
+
+def test_few_pipes_are_large_so_that_those_of_one_user_are_not_used_up() -> None:
+    made = Pipes()
+    usual, large = 1 << 16, 1 << 18
+
+    def size(pipe: Pipe) -> int:
+        return fcntl.fcntl(pipe.reader, fcntl.F_GETPIPE_SZ)
+
+    pipes = [made.open() for _ in range(34)]
+    assert [size(pipe) for pipe in pipes] == [large] * 32 + [usual] * 2
+    pipes.pop(0).close()
+    pipes.pop().close()
+    pipes += [made.open(), made.open()]
+    assert [size(pipe) for pipe in pipes[-2:]] == [large, usual]
+    for pipe in pipes:
+        pipe.close()
 
 
 def test_draining_takes_what_is_there_and_nothing_that_comes_meanwhile(pipe: Pipe) -> None:

@@ -22,7 +22,7 @@ from prunner_trio.errors import LaunchError
 from prunner_trio.execution.seams import Stream
 from prunner_trio.execution.threads import in_thread
 from prunner_trio.model import JobId
-from prunner_trio.output.limited import CopiedStream, CopiedTaskOutput, Pipe
+from prunner_trio.output.limited import CopiedStream, CopiedTaskOutput, Pipe, Pipes
 from prunner_trio.output.spares import OPEN_FLAGS, Spares
 from prunner_trio.policy.mask import Mask
 
@@ -110,13 +110,14 @@ class FileOutputStore:
     root: Path
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_READERS), init=False)
     _spares: Spares = attrs.field(factory=Spares, init=False)
+    _pipes: Pipes = attrs.field(factory=Pipes, init=False)
 
     def open(
         self, job_id: JobId, task: str, limit: int | None = None, mask: Mask | None = None
     ) -> FileTaskOutput | CopiedTaskOutput:
         """Create the files of a task, or open them again. Raises `LaunchError` with the path and the reason."""
         files = self._open(job_id, task)
-        return files if limit is None and mask is None else _with_pipes(files, limit, mask)
+        return files if limit is None and mask is None else _with_pipes(self._pipes, files, limit, mask)
 
     def _open(self, job_id: JobId, task: str) -> FileTaskOutput:
         folder = self._folder(job_id)
@@ -185,11 +186,11 @@ class FileOutputStore:
         return f"{self.root}/logs/{job_id}" if _USUAL_ID.fullmatch(job_id) else None
 
 
-def _with_pipes(files: FileTaskOutput, limit: int | None, mask: Mask | None) -> CopiedTaskOutput:
+def _with_pipes(made: Pipes, files: FileTaskOutput, limit: int | None, mask: Mask | None) -> CopiedTaskOutput:
     pipes: dict[Stream, Pipe] = {}
     try:
         for stream in Stream:
-            pipes[stream] = Pipe.open()
+            pipes[stream] = made.open()
     except OSError as exc:
         for pipe in pipes.values():
             pipe.close()
