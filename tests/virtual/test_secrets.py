@@ -8,7 +8,7 @@ from prunner_trio.execution.seams import Stream
 from prunner_trio.model import State
 from prunner_trio.testing import Act, simulate
 
-ENV = {"TOKEN": "s3cr3t-t0ken", "LOGIN": "hunter2hunter2", "PIN": "1234", "EMPTY": ""}
+ENV = {"TOKEN": "s3cr3t-t0ken", "LOGIN": "hunter2hunter2", "PIN": "1234", "EMPTY": "", "BLANK": " " * 9}
 
 
 def play(pipeline, acts, *, env=ENV, **variables):
@@ -89,6 +89,12 @@ def test_only_tasks_that_list_a_secret_get_it(task):
     assert given == {"a": {"TOKEN", "PIN"}, "b": {"PIN"}, "on_error": {"LOGIN", "PIN"}}
 
 
+def test_what_a_task_sets_itself_is_its_own(task):
+    own = task("b", env={"TOKEN": "mine"})
+    found = play(PipelineDef("p", (task("a", secrets=("TOKEN",)), own)), {"b": Act(stdout="mine")})
+    assert found["launched"]["b"].env["TOKEN"] == found["b", "stdout"] == "mine"
+
+
 def test_what_the_pipeline_lists_all_tasks_get(task):
     pipeline = PipelineDef("p", (task("a", secrets=("TOKEN",)), task("b")), secrets=("TOKEN",))
     found = play(pipeline, {})
@@ -96,12 +102,12 @@ def test_what_the_pipeline_lists_all_tasks_get(task):
 
 
 def test_a_task_whose_secrets_are_not_set_is_not_started(task):
-    pipeline = PipelineDef("p", (task("t", secrets=("TOKEN", "GONE", "ALSO_GONE")),), secrets=("LOGIN",))
+    pipeline = PipelineDef("p", (task("t", secrets=("TOKEN", "GONE", "EMPTY")),), secrets=("LOGIN",))
     found = play(pipeline, {})
     assert found["launched"] == {}
     (view,) = found["view"].tasks
     assert (view.state, view.exit_code) == (State.ERROR, -1)
-    assert view.reason == "secrets are not set in the environment: ALSO_GONE, GONE"
+    assert view.reason == "secrets are not set in the environment, or empty: EMPTY, GONE"
 
 
 def test_such_a_task_may_fail_like_any_other(task):
@@ -110,11 +116,11 @@ def test_such_a_task_may_fail_like_any_other(task):
 
 
 def test_a_secret_that_is_too_short_is_told_of_and_not_masked(one):
-    pipeline = one(secrets=("PIN", "EMPTY", "TOKEN"))
+    pipeline = one(secrets=("PIN", "BLANK", "TOKEN"))
     found = play(pipeline, {"t": Act(1, stdout="1234 s3cr3t-t0ken", stderr="mine\n")})
     assert found["t", "stdout"] == "1234 ***"
     note = "prunner-trio: the secret {} is not masked: it has less than 6 bytes\n"
-    assert found["t", "stderr"] == note.format("EMPTY") + note.format("PIN") + "mine\n"
+    assert found["t", "stderr"] == note.format("BLANK") + note.format("PIN") + "mine\n"
 
 
 def test_if_all_are_too_short_the_log_is_as_any_other(one):

@@ -38,10 +38,10 @@ def take_secrets(task: TaskDef, pipeline: PipelineDef, env: dict[str, str]) -> T
     if not pipeline.all_secrets:
         return _NONE
     own = pipeline.secrets_of(task)
-    for name in pipeline.all_secrets - own:
+    for name in pipeline.all_secrets - own - task.env.keys():  # what it has set itself is its own
         env.pop(name, None)
-    missing = sorted(own - env.keys())
-    values = {name: env[name] for name in sorted(own & env.keys())}
+    missing = [name for name in sorted(own) if not env.get(name)]
+    values = {name: env[name] for name in sorted(own) if env.get(name)}
     return TaskSecrets(
         bool(own),
         mask_for(frozenset(values.values())) if values else None,
@@ -50,5 +50,5 @@ def take_secrets(task: TaskDef, pipeline: PipelineDef, env: dict[str, str]) -> T
             for name, value in values.items()
             if is_too_short(value)
         ),
-        f"secrets are not set in the environment: {', '.join(missing)}" if missing else "",
+        f"secrets are not set in the environment, or empty: {', '.join(missing)}" if missing else "",
     )
