@@ -45,8 +45,12 @@ class Cut:
                 self._rest += data
                 self._check_limit()
             return b""
-        self._rest += data
         room, loose = self._head - self._out, max(0, self._loose - self._out)
+        if data and not self._rest and len(data) <= loose:  # most of most outputs: nothing to decide, nothing to copy
+            self._out += len(data)
+            self._line_over = data[-1] == _NEWLINE
+            return data
+        self._rest += data
         whole = self._rest.rfind(b"\n", 0, room) + 1
         if len(self._rest) <= room:
             return self._take_out(max(whole, min(len(self._rest), loose)))
