@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from prunner_trio.errors import InvalidDefinition, Problem
 __all__ = ["Reloader"]
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 0.0005
+"""Seconds for which the loop lets the thread that reads definitions go on."""
 
 
 @attrs.define(eq=False)
@@ -95,9 +99,13 @@ class Reloader:
         # Of all that is made here, hardly anything is left in the end and nothing is a cycle. To look through it again
         # and again, the collector would stop the loop, too: for a fifth of a second with a thousand pipelines.
         gc.disable()
+        # Each time the loop has waited for the kernel it has to wait for this thread, too: 5 ms, unless it says less.
+        patience = sys.getswitchinterval()
+        sys.setswitchinterval(_PATIENCE)
         try:
             found = load_definitions(self.pattern, self.base, self.lacking, no_keep=self.no_keep)
             self.read_more(found)
         finally:
+            sys.setswitchinterval(patience)
             gc.enable()
         return found
