@@ -80,6 +80,16 @@ def test_folders_with_the_name_of_a_file_are_passed_over(tmp_path: Path) -> None
     assert names(DEFAULT, tmp_path) == ["inner"]
 
 
+def test_the_logs_in_a_data_directory_are_not_looked_through(tmp_path: Path) -> None:
+    write(
+        tmp_path, data__logs__job__pipelines_yml="of-a-job", data__pipelines_yml="beside", logs__pipelines_yml="other"
+    )
+    assert names(DEFAULT, tmp_path) == ["beside", "inside", "other"]
+    for name in ("lock", "store.db"):
+        (tmp_path / "data" / name).touch()
+    assert names(DEFAULT, tmp_path) == ["beside", "other"]
+
+
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:
     write(tmp_path, elsewhere__pipelines_yml="linked")
     base = tmp_path / "base"

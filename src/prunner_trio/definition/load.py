@@ -21,6 +21,8 @@ from prunner_trio.errors import InvalidDefinition, Problem
 __all__ = ["load_definitions"]
 
 _FLAGS = glob.GLOBSTAR | glob.BRACE | glob.DOTMATCH | glob.FORCEUNIX
+_DATA = frozenset({"lock", "store.db"})
+"""By these files a data directory is known."""
 _MAGIC = re.compile(r"[*?\[{\\]")
 
 
@@ -31,7 +33,7 @@ def load_definitions(
 
     `*` stands for any text without a slash, `**` for any number of folders, `{a,b}` for either, hidden ones included as
     in prunner. Links to folders are followed; a file or folder that can be reached in several ways is read once.
-    Folders that may not be read are passed over.
+    Folders that may not be read are passed over, and so are the logs in a data directory.
 
     Args:
         lacking: returns the limits that cannot be enforced where the pipelines are to run, and why; asked only if there
@@ -100,10 +102,15 @@ def _walk(pattern: str, base: Path) -> Iterator[str]:
         if identity in seen:
             continue
         seen.add(identity)
-        for entry in _entries(base / folder):
+        entries = _entries(base / folder)
+        # Usually the data directory is here, too, with the logs of all jobs: a hundred thousand folders took 7 seconds.
+        logs = "logs" if _DATA.issubset(entry.name for entry in entries) else None
+        for entry in entries:
             path = posixpath.join(folder, entry.name)
             if not _is_folder(entry):
                 yield path
+            elif entry.name == logs:
+                continue
             elif levels is None or path.count("/") + 1 < levels:
                 (linked if entry.is_symlink() else plain).append(path)
 
