@@ -81,9 +81,7 @@ def test_folders_with_the_name_of_a_file_are_passed_over(tmp_path: Path) -> None
 
 
 def test_the_logs_in_a_data_directory_are_not_looked_through(tmp_path: Path) -> None:
-    write(
-        tmp_path, data__logs__job__pipelines_yml="of-a-job", data__pipelines_yml="beside", logs__pipelines_yml="other"
-    )
+    write(tmp_path, data__logs__job__pipelines_yml="inside", data__pipelines_yml="beside", logs__pipelines_yml="other")
     assert names(DEFAULT, tmp_path) == ["beside", "inside", "other"]
     for name in ("lock", "store.db"):
         (tmp_path / "data" / name).touch()
