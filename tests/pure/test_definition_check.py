@@ -683,6 +683,14 @@ def test_a_pipeline_written_as_yaml_reads_back_the_same(pipeline: PipelineDef, f
     assert list(parse_definitions({"f.yml": text})) == [pipeline]
 
 
+def problem_at_mark(text: str, keys: str) -> Problem:
+    """Return the only problem of a pipeline, after a look whether it is where `▸` stands in its text."""
+    place = text.index("▸")
+    (problem,) = check_files({"f.yml": f"pipelines:\n  p: {text.replace('▸', '')}"})[1]
+    assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{keys}")
+    return problem
+
+
 @pytest.mark.parametrize(
     ("text", "keys"),
     [
@@ -696,9 +704,7 @@ def test_a_pipeline_written_as_yaml_reads_back_the_same(pipeline: PipelineDef, f
     ],
 )
 def test_who_is_kept_cannot_have_a_limited_log(text: str, keys: str) -> None:
-    place = text.index("▸")
-    (problem,) = check_files({"f.yml": f"pipelines:\n  p: {text.replace('▸', '')}"})[1]
-    assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{keys}")
+    problem = problem_at_mark(text, keys)
     assert "log_limit cannot go with orphans: keep" in problem.message
     assert problem.hint == "write log_limit: none, or orphans: wait"
 
@@ -716,9 +722,7 @@ def test_who_is_kept_cannot_have_a_limited_log(text: str, keys: str) -> None:
     ],
 )
 def test_who_outlives_the_daemon_or_its_task_cannot_have_secrets(text: str, keys: str) -> None:
-    place = text.index("▸")
-    (problem,) = check_files({"f.yml": f"pipelines:\n  p: {text.replace('▸', '')}"})[1]
-    assert (problem.line, problem.column, problem.key) == (2, 6 + place, f"pipelines.p.{keys}")
+    problem = problem_at_mark(text, keys)
     adopted = "adopt" in text
     assert f"secrets cannot go with {'on_daemon_crash: adopt' if adopted else 'orphans: keep'}" in problem.message
     assert problem.hint == f"write {'on_daemon_crash: requeue' if adopted else 'orphans: wait'}"

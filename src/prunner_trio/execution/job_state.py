@@ -70,7 +70,7 @@ class JobState:
         self._head = attrs.evolve(saved.job, tasks=()) if saved.job.tasks else saved.job
         self._origin = saved, remains
         self._made: list[TaskRun] | None = None
-        self._view = saved.job if saved.job.tasks and saved.job.tasks is saved.definition.waiting_tasks else None
+        self._view = saved.job if saved.job.tasks is saved.definition.waiting_tasks else None
         self._scope = trio.CancelScope()
         self._outcome: Move | None = None
         self._decided = False

@@ -88,8 +88,9 @@ def prepare(
     copied = secrets.listed or log_limit(task, pipeline, None) is not None
     outlives = (outlive or pipeline.on_daemon_crash is OnDaemonCrash.ADOPT) and not copied
 
+    key = task_key(job_id, task.name)
+
     def make(argv: tuple[str, ...], script: str | None, fallback: Command | None) -> Command:
-        key = task_key(job_id, task.name)
         return Command(argv, cwd, script, fallback, entries, limits, bool(optional), key, outlives)
 
     command = make(text.argv, text.script, None) if text.argv else None

@@ -8,6 +8,7 @@ for descriptors to close. But it can neither change the directory nor close desc
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -95,12 +96,7 @@ def _program(name: str, env: Mapping[str, str]) -> str | None:
     """Return the path of a program; None if there is none, which `Popen` can explain."""
     if "/" in name:
         return name
-    for folder in env.get("PATH", os.defpath).split(os.pathsep):
-        if not folder:  # that is the current directory, in a way of its own
-            return None
-        if os.access(path := f"{folder}/{name}", os.X_OK) and not os.path.isdir(path):
-            return path
-    return None
+    return shutil.which(name, path=env.get("PATH", os.defpath))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class FileTaskOutput:
     """The two files of a running task; see `TaskOutput`."""
 
     _fds: dict[Stream, int]
-    _closed: Callable[[Stream, int], None] = attrs.field(default=lambda stream, size: None)
+    _closed: Callable[[Stream, int], None]
 
     def fileno(self, stream: Stream) -> int:
         """Return the descriptor of one file."""

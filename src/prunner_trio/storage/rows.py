@@ -90,8 +90,7 @@ def definition_to_text(definition: PipelineDef) -> tuple[str, str]:
 
 def _members(value: Any) -> dict[str, Any]:
     """Return a value of ours, or a mapping that is no dict, as JSON has it."""
-    kind = type(value)
-    return {field.name: getattr(value, field.name) for field in attrs.fields(kind)} if attrs.has(kind) else dict(value)
+    return attrs.asdict(value, recurse=False) if attrs.has(type(value)) else dict(value)
 
 
 @cache

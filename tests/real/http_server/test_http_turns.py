@@ -165,16 +165,25 @@ def test_a_client_that_reads_as_fast_as_we_send_has_two_writes_in_one_turn(
     assert max(sizes) <= _connection.SEND_BYTES
 
 
-def test_bytes_that_were_announced_and_are_not_there_are_waited_for_with_the_idle_limit(
-    kit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kernel may call a socket readable and have nothing to read, as after a wrong checksum."""
+def nothing_after_the_first_request(monkeypatch: pytest.MonkeyPatch) -> trio.Event:
+    """Let a socket be called readable and have nothing to read, as after a wrong checksum; tell when that was met."""
+    met = trio.Event()
     read = _connection.Connection.receive_at_once
 
     def nothing_there(self: Any, size: int) -> bytes | None:
-        return None if self.had_request else read(self, size)
+        if not self.had_request:
+            return read(self, size)
+        met.set()
+        return None
 
     monkeypatch.setattr(_connection.Connection, "receive_at_once", nothing_there)
+    return met
+
+
+def test_bytes_that_were_announced_and_are_not_there_are_waited_for_with_the_idle_limit(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_after_the_first_request(monkeypatch)
 
     async def main() -> None:
         limits = HttpLimits(idle=0.1, header=3600, drain=3600)
@@ -189,16 +198,7 @@ def test_bytes_that_were_announced_and_are_not_there_are_waited_for_with_the_idl
 def test_bytes_that_were_announced_and_are_not_there_do_not_delay_a_shutdown(
     kit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = trio.Event()
-    read = _connection.Connection.receive_at_once
-
-    def nothing_there(self: Any, size: int) -> bytes | None:
-        if not self.had_request:
-            return read(self, size)
-        asked.set()
-        return None
-
-    monkeypatch.setattr(_connection.Connection, "receive_at_once", nothing_there)
+    asked = nothing_after_the_first_request(monkeypatch)
 
     async def main() -> None:
         limits = HttpLimits(idle=3600, header=3600, drain=3600)
